@@ -1,0 +1,1 @@
+"""Judging: from records to verdicts and reports. It never imports torch."""
