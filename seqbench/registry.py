@@ -1,6 +1,7 @@
 """Look a name up: in a folder's literal dict, among entry points, or as `file.py:build` or `module:build`."""
 
 import ast
+import hashlib
 import importlib
 import importlib.util
 from collections.abc import Iterable, Mapping
@@ -81,6 +82,23 @@ def load_path(reference: str) -> ModuleType:
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     return module
+
+
+def source_sha256(reference: str) -> str:
+    """Return the sha256 of the source file behind a `file.py:build` or `module:build` reference, unimported.
+
+    Raises UsageError when there is no such file or module.
+    """
+    place, _, _ = reference.rpartition(":")
+    path = Path(place)
+    if not place.endswith(".py"):
+        found = importlib.util.find_spec(place)
+        if found is None or found.origin is None:
+            raise UsageError(f"no module {place!r} for {reference!r}; is it installed here?")
+        path = Path(found.origin)
+    if not path.is_file():
+        raise UsageError(f"no file {place!r} for {reference!r}; give path/to/file.py:build")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def is_path(name: str) -> bool:

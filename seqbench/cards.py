@@ -1,0 +1,131 @@
+"""Task cards: one TOML file per task, data only. What a card does not know is refused by name."""
+
+import tomllib
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from seqbench.errors import InvalidInput
+from seqbench.registry import unknown
+from seqbench.variant import Scalar
+
+LARGEST_FILE_BYTES = 2**20
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class Lengths(BaseModel):
+    """Sequence lengths T of a task at each scale."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    smoke: Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
+    quick: Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
+    standard: Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
+    full: Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
+
+
+class TaskCard(BaseModel):
+    """What a task asks, why, where it comes from, and what chance and a perfect predictor score.
+
+    chance, floor: loss in nats per scored position of the best predictor that ignores the informative inputs, and of
+    the exact optimum, for the card's own params; "measured" where they depend on the text at hand, "none" where
+    nothing is scored. scored_by: the probe that scores a trained model, or "none" for measurement-only cards.
+    solved_at: the accuracy that ends training early, or "never".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    title: str
+    asks: str
+    why: str
+    source: str
+    generator: str
+    scored_by: str
+    chance: float | Literal["measured", "none"]
+    floor: float | Literal["measured", "none"]
+    solved_at: float | Literal["never"]
+    params: dict[str, Scalar] = Field(default_factory=dict)
+    lengths: Lengths
+
+
+def folder() -> Path:
+    """Return the folder of the built-in cards: inside the wheel, else beside the package in a checkout."""
+    packaged = Path(str(files("seqbench"))) / "_tasks"
+    return packaged if packaged.is_dir() else packaged.parent.parent / "tasks"
+
+
+def names(extra: Sequence[Path] = ()) -> tuple[str, ...]:
+    """Return the names of all cards in the built-in and the extra folders, sorted."""
+    return tuple(sorted({path.stem for place in (folder(), *extra) for path in place.glob("*.toml")}))
+
+
+def find(name: str, extra: Sequence[Path] = ()) -> TaskCard:
+    """Return the card of this name; an extra folder's card wins over a built-in one.
+
+    Raises UnknownName when there is none, InvalidInput when it is not a valid card.
+    """
+    for place in (*extra, folder()):
+        path = place / f"{name}.toml"
+        if path.is_file():
+            return read(path)
+    raise unknown("task", name, names(extra))
+
+
+def read(path: Path) -> TaskCard:
+    """Return the card in a file.
+
+    Raises InvalidInput with every problem of the file at once.
+    """
+    return validated(TaskCard, read_toml(path), source=path.name)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file of at most 1 MiB.
+
+    Raises InvalidInput when it cannot be read, is too large or is not TOML.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise InvalidInput(f"{path.name}: larger than 1 MiB; cards and suites are short files")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InvalidInput(f"{path.name}: not readable as TOML ({error})") from error
+
+
+def validated(kind: type[Model], content: object, *, source: str) -> Model:
+    """Return `content` as a value of a closed schema.
+
+    Raises InvalidInput that names the source, every wrong key and the nearest known key.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        problems = [_problem(problem, _known_keys(kind)) for problem in error.errors(include_url=False)]
+        raise InvalidInput(f"{source}: {'; '.join(problems)}") from error
+
+
+def _known_keys(kind: type[BaseModel]) -> set[str]:
+    keys = set(kind.model_fields)
+    for field in kind.model_fields.values():
+        for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                keys |= _known_keys(inner)
+    return keys
+
+
+def _problem(problem: Any, known: set[str]) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        nearest = get_close_matches(str(problem["loc"][-1]), sorted(known), n=1)
+        return f"unknown key {place!r}" + (f", did you mean {nearest[0]!r}?" if nearest else "")
+    if problem["type"] == "missing":
+        return f"missing key {place!r}"
+    return f"{place}: {problem['msg'].lower()}"

@@ -1,0 +1,180 @@
+"""From a suite to a study: which cells would run, what is left out and why, and what it will cost."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from seqbench import cards, preregistration, registry, variant
+from seqbench.cards import TaskCard
+from seqbench.cell import MEASUREMENT_VERSION, Cell, fingerprint
+from seqbench.corpus import CorpusIdentity
+from seqbench.errors import InvalidInput
+from seqbench.preregistration import Preregistration
+from seqbench.record import CorpusFacts
+from seqbench.suite import Group, Suite
+
+LARGEST_STUDY_BYTES = 64 * 2**20
+
+
+class Study(BaseModel):
+    """Everything that was decided before the first cell ran; the content of `study.json`, and what judging reads.
+
+    Planned cells follow from it, so that anybody can tell from the folder alone what is missing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_: Literal["seqbench.study/1"] = Field(default="seqbench.study/1", alias="schema")
+    suite_name: str
+    suite: Suite
+    development: bool
+    corpus: CorpusFacts | None
+    cards: dict[str, TaskCard]
+    own_models: dict[str, str]
+    preregistration: Preregistration
+    preregistration_sha256: str
+    measurement_version: int = MEASUREMENT_VERSION
+
+    @property
+    def confirmatory(self) -> bool:
+        """Return whether a report may call its verdicts confirmatory: pre-registered seeds and unchanged margins."""
+        return not self.development and self.preregistration_sha256 == self.preregistration.sha256
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Planned:
+    """A cell with its fingerprint and the group of the suite that asked for it."""
+
+    cell: Cell
+    fingerprint: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A part of the suite that will not run, and why."""
+
+    what: str
+    cells: int
+    why: str
+
+
+def study(
+    suite_name: str,
+    suite: Suite,
+    *,
+    corpus: CorpusIdentity | None = None,
+    development: bool = False,
+    extra_cards: Sequence[Path] = (),
+    known_models: registry.Registry,
+    known_probes: registry.Registry,
+) -> Study:
+    """Return the study that a suite describes, with its cards, own models and pre-registration resolved.
+
+    Raises UnknownName or InvalidInput for a task, model, probe or claim that does not exist.
+    """
+    for group in suite.groups:
+        _check_group(group, known_models, known_probes)
+    used = preregistration.installed().only(suite.claims, corpus=corpus is not None)
+    return Study(
+        suite_name=suite_name,
+        suite=suite,
+        development=development,
+        corpus=CorpusFacts(name=corpus.name, sha256=corpus.sha256) if corpus else None,
+        cards={group.task: cards.find(group.task, extra_cards) for group in suite.groups},
+        own_models=_own_models(suite),
+        preregistration=used,
+        preregistration_sha256=used.sha256,
+    )
+
+
+def planned(study: Study) -> tuple[Planned, ...]:
+    """Return every cell of the study, in the order in which the suite lists its groups."""
+    first_seed = _first_seed(study)
+    content = {name: card.model_dump(mode="json") for name, card in study.cards.items()}
+    found: dict[str, Planned] = {}
+    for group in study.suite.groups:
+        if _why_left_out(study, group):
+            continue
+        for cell in _cells(group, first_seed):
+            if not _excluded(cell, study.suite.exclude):
+                entry = Planned(cell, _fingerprint(study, cell, content[cell.task]), group.name)
+                found.setdefault(entry.fingerprint, entry)
+    return tuple(found.values())
+
+
+def left_out(study: Study) -> tuple[LeftOut, ...]:
+    """Return the parts of the suite that will not run, with the reason of each."""
+    first_seed = _first_seed(study)
+    result = []
+    for group in study.suite.groups:
+        cells = list(_cells(group, first_seed))
+        excluded = sum(_excluded(cell, study.suite.exclude) for cell in cells)
+        if why := _why_left_out(study, group):
+            result.append(LeftOut(group.name, len(cells), why))
+        elif excluded:
+            result.append(LeftOut(group.name, excluded, "excluded by the suite"))
+    return tuple(result)
+
+
+def needs_corpus(card: TaskCard) -> bool:
+    """Return whether a card's data come from a real text that the user names."""
+    return card.generator == "text"
+
+
+def _check_group(group: Group, known_models: registry.Registry, known_probes: registry.Registry) -> None:
+    for text in group.models:
+        name = variant.parse(text).name
+        if not registry.is_path(name) and name not in known_models.names():
+            raise registry.unknown("model", name, known_models.names())
+    if group.probe is not None and group.probe not in known_probes.names():
+        raise registry.unknown("probe", group.probe, known_probes.names())
+    if group.probe is None and group.training is None:
+        raise InvalidInput(f"group {group.name!r}: give training.steps and so on, or a probe that needs no training")
+
+
+def _own_models(suite: Suite) -> dict[str, str]:
+    names = {variant.parse(text).name for group in suite.groups for text in group.models}
+    return {name: registry.source_sha256(name) for name in sorted(names) if registry.is_path(name)}
+
+
+def _first_seed(study: Study) -> int:
+    rules = study.preregistration
+    return rules.development_seeds_from if study.development else rules.confirmatory_seeds_from
+
+
+def _why_left_out(study: Study, group: Group) -> str:
+    if study.corpus is None and needs_corpus(study.cards[group.task]):
+        return "no real text was given; name one with --corpus"
+    return ""
+
+
+def _cells(group: Group, first_seed: int) -> Iterator[Cell]:
+    for seed in range(first_seed, first_seed + group.seeds):
+        for length in group.lengths:
+            for model in group.models:
+                yield Cell(
+                    task=group.task,
+                    probe=group.probe,
+                    model=model,
+                    length=length,
+                    seed=seed,
+                    width=group.width,
+                    layers=group.layers,
+                    params=tuple(sorted(group.params.items())),
+                    training=group.training,
+                )
+
+
+def _excluded(cell: Cell, rules: Sequence[Mapping[str, Any]]) -> bool:
+    return any(all(getattr(cell, key, None) == value for key, value in rule.items()) for rule in rules)
+
+
+def _fingerprint(study: Study, cell: Cell, card: Mapping[str, Any]) -> str:
+    corpus = study.corpus.sha256 if study.corpus and needs_corpus(study.cards[cell.task]) else None
+    own = study.own_models.get(variant.parse(cell.model).name)
+    return fingerprint(cell, card=card, corpus_sha256=corpus, model_sha256=own)

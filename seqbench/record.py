@@ -1,0 +1,163 @@
+"""A record: what came out of one attempt at one cell. Facts only; nobody edits one."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from seqbench.cell import Cell
+from seqbench.errors import CorruptRecord
+
+SCHEMA = "seqbench.record/1"
+LARGEST_FILE_BYTES = 64 * 2**20
+"""A record file above this is refused unread: it is not one of ours."""
+
+Status = Literal[
+    "ok", "diverged", "unsolved", "timeout", "oom", "crashed", "contended", "structural", "error"
+]
+Lane = Literal["exclusive", "shared"]
+
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""From an older major to the next one: pure functions, one golden fixture each. There is no older major yet."""
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Series(BaseModel):
+    """Values along one axis: `values[i]` was measured at `at[i]` on the axis `axis` (lag, step, round, …)."""
+
+    model_config = _FROZEN
+
+    axis: str
+    at: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+class Measurement(BaseModel):
+    """One number with its unit, and the series behind it where there is one."""
+
+    model_config = _FROZEN
+
+    name: str
+    value: float
+    unit: str
+    series: Series | None = None
+
+
+class Sample(BaseModel):
+    """A text that a model wrote, with all that is needed to draw it again."""
+
+    model_config = _FROZEN
+
+    prompt: str
+    text: str = Field(max_length=20_000)
+    temperature: float
+    seed: int
+
+
+class ModelFacts(BaseModel):
+    """What was really built: counted parameters (all, and without embedding tables), size, implementation tier."""
+
+    model_config = _FROZEN
+
+    parameters: int
+    body_parameters: int
+    width: int
+    layers: int
+    implementation: str
+
+
+class CorpusFacts(BaseModel):
+    """Which text: its name and the sha256 of its bytes, never its path."""
+
+    model_config = _FROZEN
+
+    name: str
+    sha256: str
+    characters: int | None = None
+
+
+class Environment(BaseModel):
+    """Where it ran. `machine` is made of hardware facts; no host name, user or path is kept."""
+
+    model_config = _FROZEN
+
+    machine: str
+    cpu: str
+    cores: int
+    memory_gib: int
+    device: str
+    threads: int
+    system: str
+    libraries: dict[str, str]
+    commit: str | None = None
+
+
+class Record(BaseModel):
+    """What came out of one attempt at one cell.
+
+    fingerprint: `cell.fingerprint` of the planned cell. preregistration: hash of what was fixed beforehand.
+    learning_rate: the one used. wall_seconds: of the whole cell. finished: UTC, ISO 8601.
+    error: the reason of every status that has one, in one paragraph.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", populate_by_name=True)
+
+    schema_: Literal["seqbench.record/1"] = Field(default="seqbench.record/1", alias="schema")
+    cell: Cell
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    preregistration: str
+    lane: Lane = "shared"
+    status: Status
+    measurements: tuple[Measurement, ...] = ()
+    texts: tuple[Sample, ...] = ()
+    model: ModelFacts | None = None
+    corpus: CorpusFacts | None = None
+    learning_rate: float | None = None
+    environment: Environment
+    wall_seconds: float
+    finished: str
+    error: str | None = None
+
+    def measured(self, name: str) -> Measurement | None:
+        """Return the measurement of this name, or None."""
+        return next((measurement for measurement in self.measurements if measurement.name == name), None)
+
+
+def to_json(record: Record) -> bytes:
+    """Return the file content of a record: UTF-8 JSON, non-finite numbers as strings."""
+    return record.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
+
+
+def from_json(content: bytes, *, source: str) -> Record:
+    """Return the record in a file's content; `source` names the file in errors.
+
+    Raises CorruptRecord when it is no record, or one of a newer schema.
+    """
+    try:
+        return Record.model_validate_json(content)
+    except ValidationError as error:
+        raise CorruptRecord(f"{source}: {_reason(content, error)}") from error
+
+
+def _reason(content: bytes, error: ValidationError) -> str:
+    try:
+        read = json.loads(content)
+    except (ValueError, RecursionError):
+        return "not JSON (half-written or edited?); move the file away and run again"
+    schema = read.get("schema") if isinstance(read, dict) else None
+    if not isinstance(schema, str) or not schema.startswith("seqbench.record/"):
+        return f"no seqbench record (schema {schema!r}, expected {SCHEMA!r}); move the file away"
+    if schema != SCHEMA:
+        return f"schema {schema!r} is newer than this version of seqbench reads ({SCHEMA!r}); upgrade seqbench"
+    return f"not a valid record: {problems(error)}; move the file away and run again"
+
+
+def problems(error: ValidationError) -> str:
+    """Return every problem of a validation error in one line: where, and what is wrong."""
+    found = []
+    for problem in error.errors(include_url=False, include_context=False):
+        place = ".".join(str(part) for part in problem["loc"]) or "file"
+        found.append(f"{place}: {problem['msg'].lower()}")
+    return "; ".join(found)
