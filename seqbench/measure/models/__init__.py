@@ -1,0 +1,142 @@
+"""Sequence models by name: what each is called, which options it takes, how it is built and what it costs.
+
+Names are listed without torch; a model's module, and torch with it, is imported when the model is asked for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from types import ModuleType, NoneType, UnionType
+from typing import TYPE_CHECKING, Literal, Union, get_args, get_origin, get_type_hints
+
+from seqbench.errors import ContractError, InvalidInput, UnknownName
+from seqbench.registry import Registry, is_path, load_path, unknown
+from seqbench.variant import Scalar, Variant
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from seqbench.measure.models.base import ModelSpec
+
+MODELS = Registry(
+    "model",
+    "seqbench.models",
+    {
+        "rnn": "seqbench.measure.models.rnn",
+        "lstm": "seqbench.measure.models.lstm",
+        "gru": "seqbench.measure.models.gru",
+        "transformer": "seqbench.measure.models.transformer",
+    },
+)
+
+_KINDS: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def spec_for(
+    variant: Variant,
+    *,
+    vocab: int,
+    outputs: int,
+    width: int,
+    layers: int,
+    causal: bool = True,
+    inputs: int | None = None,
+) -> "ModelSpec":
+    """Return the spec of a variant at these sizes, its options checked and completed with their defaults.
+
+    Raises UnknownName for a model or option that does not exist, and InvalidInput for values that an option
+    does not take; all wrong options of a variant are named at once.
+    """
+    from seqbench.measure.models.base import ModelSpec  # noqa: PLC0415 - torch comes with it
+
+    return ModelSpec(
+        vocab=vocab,
+        outputs=outputs,
+        width=width,
+        layers=layers,
+        causal=causal,
+        inputs=inputs,
+        options=_options(variant, _module(variant.name)),
+    )
+
+
+def create(variant: Variant, spec: "ModelSpec", *, seed: int) -> "nn.Module":
+    """Return the model with the weights that this seed draws; the global random stream stays as it was."""
+    from seqbench.measure.seeds import initialisation  # noqa: PLC0415 - torch comes with it
+
+    module = _module(variant.name)
+    with initialisation(seed):
+        built: nn.Module = module.build(spec)
+    return built
+
+
+def parameters(variant: Variant, spec: "ModelSpec") -> int | None:
+    """Return how many parameters the model has, in closed form; None when its file states none."""
+    closed_form = vars(_module(variant.name)).get("parameters")
+    return None if closed_form is None else int(closed_form(spec))
+
+
+def state_floats(variant: Variant, spec: "ModelSpec", tokens: int) -> int | None:
+    """Return the floats in one sequence's state after `tokens` tokens; None when the file states none."""
+    closed_form = vars(_module(variant.name)).get("state_floats")
+    return None if closed_form is None else int(closed_form(spec, tokens))
+
+
+def _module(name: str) -> ModuleType:
+    module = load_path(name) if is_path(name) else MODELS.load(name)
+    if not callable(vars(module).get("build")):
+        raise ContractError(
+            f"model {name}: its module has no build(spec); write one that returns the nn.Module"
+        )
+    return module
+
+
+def _options(variant: Variant, module: ModuleType) -> object:
+    """Return the module's own `Options` with the variant's values, or None for a module without options."""
+    kind = vars(module).get("Options")
+    if kind is None:
+        _refuse_wrong(variant, {})
+        return None
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        raise ContractError(f"model {variant.name}: its Options must be a frozen dataclass")
+    hints = get_type_hints(kind, globalns=vars(module))
+    choices = {field.name: _choices(hints[field.name]) for field in fields(kind)}
+    _refuse_wrong(variant, choices)
+    return kind(**{name: _as(choices[name], value) for name, value in variant.options})
+
+
+def _refuse_wrong(variant: Variant, choices: Mapping[str, tuple[object, ...]]) -> None:
+    kind = f"option of {variant.name}"
+    strangers = [str(unknown(kind, name, choices)) for name, _ in variant.options if name not in choices]
+    misfits = [
+        f"{variant.name} does not take {name}={value!r}; it must be {_described(choices[name])}"
+        for name, value in variant.options
+        if name in choices and not _fits(choices[name], value)
+    ]
+    if misfits:
+        raise InvalidInput("\n".join((*misfits, *strangers)))
+    if strangers:
+        raise UnknownName("\n".join(strangers))
+
+
+def _choices(annotation: object) -> tuple[object, ...]:
+    """Return what may be written for an annotation: types such as float, and the values of a Literal."""
+    if get_origin(annotation) in (Literal, Union, UnionType):
+        return tuple(choice for member in get_args(annotation) for choice in _choices(member))
+    return () if annotation is NoneType else (annotation,)
+
+
+def _fits(choices: tuple[object, ...], value: Scalar) -> bool:
+    if type(value) in choices or (type(value) is int and float in choices):
+        return True
+    return any(type(choice) is type(value) and choice == value for choice in choices)  # True is not 1
+
+
+def _as(choices: tuple[object, ...], value: Scalar) -> Scalar:
+    """Return the value, a whole number as a float where only a float is meant: gain=1 is gain=1.0."""
+    return float(value) if type(value) is int and float in choices and int not in choices else value
+
+
+def _described(choices: tuple[object, ...]) -> str:
+    listed = [str(choice) for choice in choices if choice not in _KINDS]
+    kinds = [_KINDS[choice] for choice in choices if choice in _KINDS]
+    return " or ".join(([f"one of {', '.join(listed)}"] if listed else []) + kinds)

@@ -1,0 +1,98 @@
+"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000): a cell that adds.
+
+    i, f, o = σ(U x_t + W h_{t-1} + b)        input, forget and output gate, each with its own U, W, b
+    g       = tanh(U x_t + W h_{t-1} + b)
+    c_t     = f ⊙ c_{t-1} + i ⊙ g
+    h_t     = o ⊙ tanh(c_t)
+
+`fused` runs all steps in the library's kernel; `eager` is the loop that reads like the equations.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqbench.errors import InvalidInput
+from seqbench.measure.models.base import (
+    ModelSpec,
+    Recurrent,
+    State,
+    Weights,
+    loop,
+    options_of,
+    recurrent_parameters,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What may be varied: where the forget gate starts, and which implementation runs.
+
+    forget_bias: b_f of every unit (None: the library's U(±1/√D), twice).
+    chrono: the longest distance T to bridge; b_f = ln U(1, T-1) and b_i = -b_f (Tallec & Ollivier 2018,
+    arXiv 1804.11188).
+    """
+
+    forget_bias: float | None = None
+    chrono: int | None = None
+    implementation: Literal["fused", "eager"] = "fused"
+
+    def __post_init__(self) -> None:
+        if self.chrono is not None and self.forget_bias is not None:
+            raise InvalidInput(
+                f"forget_bias={self.forget_bias} and chrono={self.chrono} both set the forget bias; give one"
+            )
+        if self.chrono is not None and self.chrono <= 2:
+            raise InvalidInput(f"chrono={self.chrono} bridges nothing; give the longest distance, at least 3")
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """Return the network: (B, T) tokens -> (B, T, V) logits, state of two (B, L, D) tensors, h and c."""
+    options = options_of(spec, Options)
+    advance = _fused if options.implementation == "fused" else partial(loop, step=_step)
+    model = Recurrent(spec, cells=nn.LSTM, advance=advance, states=2)
+    for _, _, b, b_too in model.cells.all_weights:
+        _initialise(b, b_too, options=options)
+    return model
+
+
+def _step(weights: Weights, x: Tensor, state: State) -> State:
+    """Return h_t and c_t: (B, I), 2 × (B, D) -> 2 × (B, D)."""
+    (U, W, b, b_too), (h, c) = weights, state
+    i, f, g, o = (nn.functional.linear(x, U, b) + nn.functional.linear(h, W, b_too)).chunk(
+        4, dim=1
+    )  # (B, 4D) -> 4 × (B, D)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _fused(cells: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    hidden, last = cells(inputs, state)
+    return hidden, last
+
+
+@torch.no_grad()
+def _initialise(b: Tensor, b_too: Tensor, *, options: Options) -> None:
+    """Set one layer's biases, each (4D,) in the order i, f, g, o; torch adds the two, so one is zeroed."""
+    (i, f, _, _), (i_too, f_too, _, _) = b.chunk(4), b_too.chunk(4)
+    if options.forget_bias is not None:
+        f.fill_(options.forget_bias)
+        f_too.zero_()
+    if options.chrono is not None:
+        f.uniform_(1, options.chrono - 1).log_()
+        i.copy_(-f)
+        f_too.zero_()
+        i_too.zero_()
+
+
+def parameters(spec: ModelSpec) -> int:
+    """Return the number of parameters: three gates and the candidate g per unit."""
+    return recurrent_parameters(spec, gates=4)
+
+
+def state_floats(spec: ModelSpec, tokens: int) -> int:  # noqa: ARG001 - the state does not grow
+    """Return the floats of one sequence's state: h and c of every layer, 2·L·D."""
+    return 2 * spec.layers * spec.width
