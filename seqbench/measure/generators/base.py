@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from seqbench.errors import InvalidInput
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
@@ -13,10 +15,43 @@ class Batch:
     inputs: (B, T) int64 tokens, or (B, T, D) floats of a real-valued task.
     targets: (B, T) int64, the right answer at every scored position; any valid class elsewhere.
     scored: (B, T) bool, where the loss and the score are taken.
-    tags: name -> (B, T) int64, facts about each position (its lag, the decision it belongs to) for sliced scores.
+    tags: name -> (B, T) int64, facts about each position (its lag, the decision it takes) for sliced scores.
     """
 
     inputs: Tensor
     targets: Tensor
     scored: Tensor
     tags: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """What a model must fit.
+
+    vocab: how many tokens it reads. inputs: how many floats per position, of a real-valued task.
+    outputs: how many classes it answers. Exactly one of vocab and inputs is a number.
+    """
+
+    vocab: int | None
+    outputs: int
+    inputs: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How well a task can be answered: losses in nats per scored position, accuracies where they are known.
+
+    chance: the best prediction that looks at nothing. floor: the best that looks at everything before.
+    """
+
+    chance_loss: float
+    floor_loss: float
+    chance_accuracy: float | None = None
+    floor_accuracy: float | None = None
+
+
+def at_least(least: int, **given: int) -> None:
+    """Raise InvalidInput naming every parameter that is less than `least`."""
+    wrong = [f"{name} {value}" for name, value in given.items() if value < least]
+    if wrong:
+        raise InvalidInput(f"{', '.join(wrong)}: too small; give at least {least}")
