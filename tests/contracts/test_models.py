@@ -51,7 +51,7 @@ def tensors(state) -> Iterator[Tensor]:
     if isinstance(state, Tensor):
         yield state
     else:
-        for part in state:
+        for part in state or ():
             yield from tensors(part)
 
 
@@ -138,9 +138,7 @@ def test_every_parameter_gets_gradient(name):
     model, _ = built(name)
     logits, _ = model(tokens_of())
     functional.cross_entropy(logits.flatten(0, 1), tokens_of("targets").flatten()).backward()
-    assert [
-        key for key, value in model.named_parameters() if value.grad is None or not value.grad.any()
-    ] == []
+    assert [key for key, value in model.named_parameters() if value.grad is None or not value.grad.any()] == []
 
 
 @every_variant
@@ -181,14 +179,15 @@ def test_an_untrained_model_knows_nothing(name, vocab):
 
 @every_variant
 def test_eight_sequences_are_memorised(name):
-    """Next-token accuracy on eight random sequences of 12 tokens passes 99 % within 600 steps of Adam.
+    """Next-token accuracy on eight sequences passes 99 % within 400 steps of Adam (measured: at most 222).
 
-    The first token cannot tell eight sequences apart unless it differs, so here it does.
+    Each is a first token of its own and 12 random ones of 8 others: where the first token may occur again,
+    attention without absolute positions cannot tell "3" from "3 3", and 95 of 96 is all it can reach.
     """
-    model, _ = built(name, width=32)
-    tokens = torch.cat((torch.arange(8)[:, None], tokens_of("memorised", batch=8, length=12)), dim=1)
-    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(600):
+    model, _ = built(name, vocab=16, width=32)
+    tokens = torch.cat((torch.arange(8, 16)[:, None], tokens_of("memorised", batch=8, length=12)), dim=1)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(400):
         logits, _ = model(tokens[:, :-1])
         if (logits.argmax(-1) == tokens[:, 1:]).double().mean() > 0.99:
             return
@@ -226,9 +225,7 @@ class BytesMade(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         made = func(*args, **(kwargs or {}))
-        self.total += sum(
-            part.nbytes for part in tensors(made if isinstance(made, (tuple, list)) else (made,))
-        )
+        self.total += sum(part.nbytes for part in tensors(made))
         return made
 
 

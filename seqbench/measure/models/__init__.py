@@ -84,9 +84,7 @@ def state_floats(variant: Variant, spec: "ModelSpec", tokens: int) -> int | None
 def _module(name: str) -> ModuleType:
     module = load_path(name) if is_path(name) else MODELS.load(name)
     if not callable(vars(module).get("build")):
-        raise ContractError(
-            f"model {name}: its module has no build(spec); write one that returns the nn.Module"
-        )
+        raise ContractError(f"model {name}: its module has no build(spec); write one that returns the nn.Module")
     return module
 
 

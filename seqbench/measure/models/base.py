@@ -53,9 +53,7 @@ def options_of(spec: ModelSpec, kind: type[OptionsType]) -> OptionsType:
     if spec.options is None:
         return kind()
     if not isinstance(spec.options, kind):
-        raise ContractError(
-            f"options {spec.options!r} are not {kind.__module__}.Options; build specs with spec_for"
-        )
+        raise ContractError(f"options {spec.options!r} are not {kind.__module__}.Options; build specs with spec_for")
     return spec.options
 
 
@@ -67,9 +65,7 @@ class Recurrent(nn.Module):
     advance: how the cells run over (B, T, I) inputs from a state of `states` (L, B, D) tensors.
     """
 
-    def __init__(
-        self, spec: ModelSpec, *, cells: Callable[..., nn.RNNBase], advance: Advance, states: int = 1
-    ) -> None:
+    def __init__(self, spec: ModelSpec, *, cells: Callable[..., nn.RNNBase], advance: Advance, states: int = 1) -> None:
         super().__init__()
         self.front = nn.Embedding(spec.vocab, spec.width) if spec.inputs is None else nn.Identity()
         self.cells = cells(spec.inputs or spec.width, spec.width, spec.layers, batch_first=True)

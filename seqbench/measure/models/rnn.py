@@ -44,9 +44,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.gain != 1.0 and self.init in ("default", "identity"):
-            raise InvalidInput(
-                f"gain={self.gain} needs init=orthogonal or init=gaussian, not init={self.init}"
-            )
+            raise InvalidInput(f"gain={self.gain} needs init=orthogonal or init=gaussian, not init={self.init}")
 
 
 def build(spec: ModelSpec) -> nn.Module:

@@ -32,9 +32,7 @@ class Options:
         if self.heads < 1 or self.context < 1:
             raise InvalidInput(f"heads={self.heads} and context={self.context} must be at least 1")
         if self.context != 1024 and self.positions != "learned":
-            raise InvalidInput(
-                f"context={self.context} needs positions=learned, not positions={self.positions}"
-            )
+            raise InvalidInput(f"context={self.context} needs positions=learned, not positions={self.positions}")
 
 
 def build(spec: ModelSpec) -> nn.Module:
@@ -59,9 +57,7 @@ class Transformer(nn.Module):
         super().__init__()
         D = spec.width
         self.front = nn.Embedding(spec.vocab, D) if spec.inputs is None else nn.Linear(spec.inputs, D)
-        self.table = (
-            nn.Parameter(0.02 * torch.randn(options.context, D)) if options.positions == "learned" else None
-        )
+        self.table = nn.Parameter(0.02 * torch.randn(options.context, D)) if options.positions == "learned" else None
         self.blocks = nn.ModuleList(Block(D, options.heads, causal=spec.causal) for _ in range(spec.layers))
         self.norm = nn.LayerNorm(D)
         self.head = nn.Linear(D, spec.outputs)
@@ -115,21 +111,15 @@ class Block(nn.Module):
         self.heads = heads
         self.causal = causal
 
-    def forward(
-        self, x: Tensor, past: KeysValues | None, turn: KeysValues | None
-    ) -> tuple[Tensor, KeysValues]:
+    def forward(self, x: Tensor, past: KeysValues | None, turn: KeysValues | None) -> tuple[Tensor, KeysValues]:
         """Return the output, and the keys and values: (B, T, D) -> (B, T, D), 2 × (B, heads, t, D/heads)."""
         mixed, kept = self._attention(self.norm_attention(x), past, turn)
         x = x + mixed
         return x + self.mlp(self.norm_mlp(x)), kept
 
-    def _attention(
-        self, x: Tensor, past: KeysValues | None, turn: KeysValues | None
-    ) -> tuple[Tensor, KeysValues]:
+    def _attention(self, x: Tensor, past: KeysValues | None, turn: KeysValues | None) -> tuple[Tensor, KeysValues]:
         B, T, D = x.shape
-        split = self.qkv(x).view(
-            B, T, 3, self.heads, D // self.heads
-        )  # (B, T, 3D) -> (B, T, 3, heads, D/heads)
+        split = self.qkv(x).view(B, T, 3, self.heads, D // self.heads)  # (B, T, 3D) -> (B, T, 3, heads, D/heads)
         q, k, v = split.permute(2, 0, 3, 1, 4).unbind(0)  # 3 × (B, heads, T, D/heads)
         if turn is not None:
             q, k = rotate(q, turn), rotate(k, turn)
