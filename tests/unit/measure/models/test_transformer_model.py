@@ -37,6 +37,14 @@ def test_a_rotated_product_depends_on_the_distance_alone():
     assert products[0] != pytest.approx(products[2], abs=1e-3)
 
 
+def test_a_block_with_rope_does_not_know_where_it_starts():
+    """Queries and keys are both turned: five places later the same sequence comes out the same."""
+    block = built("transformer")[0].blocks[0]
+    x = torch.randn(2, 9, 16, generator=stream("block"), dtype=torch.float64)
+    here, later = (block(x, None, angles(start, 9, width=8, like=x))[0] for start in (0, 5))
+    torch.testing.assert_close(later, here, rtol=0, atol=1e-12)
+
+
 def test_angles_continue_where_a_piece_starts():
     """The angles from place 6 on are the last ones of those from place 0 on."""
     whole, rest = (angles(start, 10 - start, width=8, like=torch.zeros(1)) for start in (0, 6))
