@@ -58,7 +58,7 @@ def test_the_slowest_and_fastest_angles_are_those_of_the_paper():
     torch.testing.assert_close(turned, torch.tensor([1.0, 0.01], dtype=torch.float64), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("positions", "sees_order"), [("none", False), ("learned", True)])
+@pytest.mark.parametrize(("positions", "sees_order"), [("none", False), ("learned", True), ("rope", True)])
 def test_one_causal_layer_without_positions_sees_a_set(positions, sees_order):
     """At the last place, one layer without positions gives the same for any order of what came before."""
     model, _ = built(f"transformer@positions={positions}", layers=1)
