@@ -94,7 +94,12 @@ def parse(text: str) -> Cell:
         task, _, tail = address.partition("/")
         model, _, place = tail.rpartition("/")
         length, seed, *probe = place.split("-")
-        fields = json.loads(rest) | {"task": task, "model": model, "length": int(length[1:]), "seed": int(seed[1:])}
+        fields = json.loads(rest) | {
+            "task": task,
+            "model": model,
+            "length": int(length[1:]),
+            "seed": int(seed[1:]),
+        }
         return Cell.model_validate(fields | {"probe": probe[0] if probe else None})
     except (ValueError, TypeError, ValidationError) as error:
         raise InvalidInput(
@@ -102,9 +107,7 @@ def parse(text: str) -> Cell:
         ) from error
 
 
-def fingerprint(
-    cell: Cell, *, card: Mapping[str, Any], corpus_sha256: str | None, model_sha256: str | None
-) -> str:
+def fingerprint(cell: Cell, *, card: Mapping[str, Any], corpus_sha256: str | None, model_sha256: str | None) -> str:
     """Return the sha256 of all that decides a cell's numbers, in hexadecimal.
 
     That is the cell, its task card, the corpus, the source of an own model file, and the measurement version.

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from seqbench.errors import CorpusError
 from seqbench.registry import unknown
@@ -76,9 +77,7 @@ def text_files(path: Path) -> Iterator[tuple[str, Path]]:
         raise CorpusError(f"no file or folder {str(path)!r}; give a text file or a folder of .txt files")
     found = {file.relative_to(path).as_posix(): file for file in path.rglob("*.txt") if file.is_file()}
     if not found:
-        raise CorpusError(
-            f"folder {str(path)!r} holds no .txt file; give a text file or a folder of .txt files"
-        )
+        raise CorpusError(f"folder {str(path)!r} holds no .txt file; give a text file or a folder of .txt files")
     for relative in sorted(found, key=os.fsencode):
         yield relative, found[relative]
 
@@ -125,15 +124,28 @@ def locate(name_or_path: str) -> Path:
     copy, wanted = cached_copy(name_or_path), known_corpus(name_or_path).identity
     advice = f"run seqbench corpus fetch {name_or_path}"
     if not copy.exists():
-        raise CorpusError(
-            f"{name_or_path} is not fetched: {advice}, or give your own text with --corpus PATH"
-        )
+        raise CorpusError(f"{name_or_path} is not fetched: {advice}, or give your own text with --corpus PATH")
     if identify(copy, name=name_or_path) != wanted:
         folder = cache_folder() / name_or_path
-        raise CorpusError(
-            f"{name_or_path} in {folder} is incomplete or altered: remove the folder, then {advice}"
-        )
+        raise CorpusError(f"{name_or_path} in {folder} is incomplete or altered: remove the folder, then {advice}")
     return copy
+
+
+def split_of(path: Path, wanted: str | None) -> Literal["story", "character"]:
+    """Return how a text is split: as wanted, else a folder by story and a single file by character.
+
+    Raises UnknownName for another word.
+    """
+    if wanted is None:
+        return "story" if path.is_dir() else "character"
+    if wanted not in ("story", "character"):
+        raise unknown("split", wanted, ("story", "character"))
+    return "story" if wanted == "story" else "character"
+
+
+def name_of(name_or_path: str) -> str:
+    """Return the name that records give a text: the known name, or the last part of a path without its suffix."""
+    return name_or_path if name_or_path in catalogue() else Path(name_or_path).resolve().stem
 
 
 def _known(name: str, table: Mapping[str, object]) -> KnownCorpus:
@@ -150,7 +162,6 @@ def _known(name: str, table: Mapping[str, object]) -> KnownCorpus:
         base_url=text["base_url"],
         identity=CorpusIdentity(name=name, sha256=text["sha256"], files=len(files), bytes=size),
         files=tuple(
-            KnownFile(name=file, remote=str(remote.get(file, file)), sha256=str(sha))
-            for file, sha in files.items()
+            KnownFile(name=file, remote=str(remote.get(file, file)), sha256=str(sha)) for file, sha in files.items()
         ),
     )

@@ -1,20 +1,19 @@
 """From a suite to a study: which cells would run, what is left out and why, and what it will cost."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seqbench import cards, preregistration, registry, variant
+from seqbench import cards, corpus, preregistration, registry, variant
 from seqbench.cards import TaskCard
 from seqbench.cell import MEASUREMENT_VERSION, Cell, fingerprint
-from seqbench.corpus import CorpusIdentity
 from seqbench.errors import InvalidInput
 from seqbench.preregistration import Preregistration
-from seqbench.record import CorpusFacts
+from seqbench.record import CorpusFacts, Record
 from seqbench.suite import Group, Suite
 
 LARGEST_STUDY_BYTES = 64 * 2**20
@@ -67,7 +66,7 @@ def study(
     suite_name: str,
     suite: Suite,
     *,
-    corpus: CorpusIdentity | None = None,
+    text: CorpusFacts | None = None,
     development: bool = False,
     extra_cards: Sequence[Path] = (),
     known_models: registry.Registry,
@@ -79,17 +78,27 @@ def study(
     """
     for group in suite.groups:
         _check_group(group, known_models, known_probes)
-    used = preregistration.installed().only(suite.claims, corpus=corpus is not None)
+    used = preregistration.installed().only(suite.claims, corpus=text is not None)
     return Study(
         suite_name=suite_name,
         suite=suite,
         development=development,
-        corpus=CorpusFacts(name=corpus.name, sha256=corpus.sha256) if corpus else None,
+        corpus=text,
         cards={group.task: cards.find(group.task, extra_cards) for group in suite.groups},
         own_models=_own_models(suite),
         preregistration=used,
         preregistration_sha256=used.sha256,
     )
+
+
+def corpus_facts(name_or_path: str, *, split: str | None) -> CorpusFacts:
+    """Return which text a study is about to use.
+
+    Raises CorpusError or UnknownName when there is no such text or split.
+    """
+    path = corpus.locate(name_or_path)
+    identity = corpus.identify(path, name=corpus.name_of(name_or_path))
+    return CorpusFacts(name=identity.name, sha256=identity.sha256, split=corpus.split_of(path, split))
 
 
 def planned(study: Study) -> tuple[Planned, ...]:
@@ -101,6 +110,8 @@ def planned(study: Study) -> tuple[Planned, ...]:
         if _why_left_out(study, group):
             continue
         for cell in _cells(group, first_seed):
+            if study.corpus and needs_corpus(study.cards[cell.task]):
+                cell = cell.model_copy(update={"params": (("split", study.corpus.split),)})  # noqa: PLW2901
             if not _excluded(cell, study.suite.exclude):
                 entry = Planned(cell, _fingerprint(study, cell, content[cell.task]), group.name)
                 found.setdefault(entry.fingerprint, entry)
@@ -119,6 +130,106 @@ def left_out(study: Study) -> tuple[LeftOut, ...]:
         elif excluded:
             result.append(LeftOut(group.name, excluded, "excluded by the suite"))
     return tuple(result)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One line of a plan: a group's cells, how many are there already, the seconds that the rest takes on one core."""
+
+    name: str
+    task: str
+    cells: int
+    cached: int
+    seconds: float
+    left_out: str = ""
+
+    def row(self) -> dict[str, object]:
+        """Return the line as a row with `name` first; seconds to a tenth."""
+        return {
+            "name": self.name,
+            "task": self.task,
+            "cells": self.cells,
+            "cached": self.cached,
+            "seconds": round(self.seconds, 1),
+            "left_out": self.left_out,
+        }
+
+
+def summary(study: Study, held: Mapping[str, Record], *, costs: "Costs") -> tuple[Summary, ...]:
+    """Return a line per group of the suite: what is held (accepted records by fingerprint) and what is to do."""
+    reasons = {entry.what: entry for entry in left_out(study)}
+    entries = planned(study)
+    lines = []
+    for group in study.suite.groups:
+        own = [entry for entry in entries if entry.group == group.name]
+        todo = [entry for entry in own if entry.fingerprint not in held]
+        omitted = reasons.get(group.name)
+        lines.append(
+            Summary(
+                name=group.name,
+                task=group.task,
+                cells=len(own) or (omitted.cells if omitted else 0),
+                cached=len(own) - len(todo),
+                seconds=sum(costs.seconds(entry.cell) for entry in todo),
+                left_out=omitted.why if omitted else "",
+            )
+        )
+    return tuple(lines)
+
+
+def progress(entries: Sequence[Planned], held: Mapping[str, Record]) -> list[dict[str, object]]:
+    """Return how many planned cells have each status, and how many have no record yet."""
+    counts: dict[str, int] = {}
+    for entry in entries:
+        found = held.get(entry.fingerprint)
+        name = found.status if found else "missing"
+        counts[name] = counts.get(name, 0) + 1
+    shown = sorted(counts.items(), key=lambda item: (item[0] == "missing", item[0] != "ok", item[0]))
+    return [{"name": name, "cells": count} for name, count in shown] + [{"name": "planned", "cells": len(entries)}]
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """How long cells take: as stored records of this machine say, else as a model of measured steps says.
+
+    measured: (task, probe, model, length, width, layers, training) -> mean wall seconds.
+    """
+
+    measured: Mapping[tuple[object, ...], float]
+
+    @classmethod
+    def of(cls, records: Iterable[Record], *, machine: str) -> "Costs":
+        """Return the costs that finished records of a machine show."""
+        times: dict[tuple[object, ...], list[float]] = {}
+        for entry in records:
+            if entry.environment.machine == machine and entry.status in ("ok", "unsolved"):
+                times.setdefault(_kind(entry.cell), []).append(entry.wall_seconds)
+        return cls({key: sum(values) / len(values) for key, values in times.items()})
+
+    def seconds(self, cell: Cell) -> float:
+        """Return the estimated wall seconds of a cell on one core."""
+        known = self.measured.get(_kind(cell))
+        return known if known is not None else _modelled_seconds(cell)
+
+
+# Milliseconds of one training step at batch 64, T 100, width 64 on one core of a server CPU (Zen 4), and the exponent
+# of T beyond the first; measured in pilots for planning only, never shown as a result.
+_STEP_MS = {"rnn": (17.0, 1.0), "lstm": (29.0, 1.0), "gru": (37.0, 1.0), "transformer": (131.0, 1.3)}
+_WATCHING = 1.3  # evaluation and scoring, as a factor on the training itself
+_MEASUREMENT_S = 0.1
+
+
+def _modelled_seconds(cell: Cell) -> float:
+    if cell.training is None:
+        return _MEASUREMENT_S
+    at_64, exponent = _STEP_MS.get(variant.parse(cell.model).name, (60.0, 1.0))
+    tokens = (cell.training.batch / 64) * math.pow(cell.length / 100, exponent)
+    size = tokens * math.sqrt(cell.width / 64) * cell.layers
+    return cell.training.steps * at_64 / 1000 * size * _WATCHING + _MEASUREMENT_S
+
+
+def _kind(cell: Cell) -> tuple[object, ...]:
+    return (cell.task, cell.probe, cell.model, cell.length, cell.width, cell.layers, cell.training)
 
 
 def needs_corpus(card: TaskCard) -> bool:

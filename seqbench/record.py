@@ -13,9 +13,7 @@ SCHEMA = "seqbench.record/1"
 LARGEST_FILE_BYTES = 64 * 2**20
 """A record file above this is refused unread: it is not one of ours."""
 
-Status = Literal[
-    "ok", "diverged", "unsolved", "timeout", "oom", "crashed", "contended", "structural", "error"
-]
+Status = Literal["ok", "diverged", "unsolved", "timeout", "oom", "crashed", "contended", "structural", "error"]
 Lane = Literal["exclusive", "shared"]
 
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -69,13 +67,13 @@ class ModelFacts(BaseModel):
 
 
 class CorpusFacts(BaseModel):
-    """Which text: its name and the sha256 of its bytes, never its path."""
+    """Which text: its name, the sha256 of its bytes and how it is split; never its path."""
 
     model_config = _FROZEN
 
     name: str
     sha256: str
-    characters: int | None = None
+    split: Literal["story", "character"]
 
 
 class Environment(BaseModel):

@@ -51,7 +51,9 @@ def open_study(folder: Path) -> Study:
             raise StoreError(f"{path}: larger than 64 MiB, so not written by seqbench; move it away")
         return Study.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise StoreError(f"{folder} holds no study; make one with: seqbench run --suite smoke --results {folder}") from None
+        raise StoreError(
+            f"{folder} holds no study; make one with: seqbench run --suite smoke --results {folder}"
+        ) from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
     except ValidationError as error:
@@ -121,13 +123,27 @@ def locked(folder: Path) -> Iterator[None]:
         lock = FileLock(folder / ".lock", timeout=0)
         lock.acquire()
     except Timeout:
-        raise StudyLocked(f"another seqbench run is writing into {folder}; wait for it, or give another --results") from None
+        raise StudyLocked(
+            f"another seqbench run is writing into {folder}; wait for it, or give another --results"
+        ) from None
     except OSError as error:
         raise _not_writable(folder, error) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def sweep(folder: Path) -> None:
+    """Delete the half-written files that a killed run left; call it with the folder locked.
+
+    Raises StoreError when one cannot be deleted.
+    """
+    for path in folder.rglob("*.part"):
+        try:
+            path.unlink()
+        except OSError as error:
+            raise _not_writable(path.parent, error) from error
 
 
 def validate(folder: Path) -> tuple[str, ...]:

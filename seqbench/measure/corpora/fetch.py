@@ -17,7 +17,7 @@ def fetch(name: str, *, base_url: str | None = None) -> Path:
     """
     known = known_corpus(name)
     source = base_url or known.base_url
-    logging.getLogger(pooch.get_logger().name).setLevel(logging.WARNING)  # one line per file is no news
+    pooch.get_logger().setLevel(logging.WARNING)  # one line per file is no news
     cupboard = pooch.create(
         path=cache_folder() / name,
         base_url=source,

@@ -93,13 +93,9 @@ def kneser_ney(train_ids: Ids, alphabet_size: int, *, order: int) -> KneserNey:
     """
     _check(train_ids, alphabet_size)
     if order < 0 or alphabet_size ** (order + 1) >= 2**63:
-        raise InvalidInput(
-            f"order {order} over {alphabet_size} characters does not fit 63 bits; give a lower order"
-        )
+        raise InvalidInput(f"order {order} over {alphabet_size} characters does not fit 63 bits; give a lower order")
     if len(train_ids) <= order:
-        raise InvalidInput(
-            f"{len(train_ids)} characters cannot train order {order}; give at least {order + 1}"
-        )
+        raise InvalidInput(f"{len(train_ids)} characters cannot train order {order}; give at least {order + 1}")
     levels = []
     grams, counts = _counted(_packed(train_ids, order + 1, alphabet_size))
     for width in range(order + 1, 0, -1):

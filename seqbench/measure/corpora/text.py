@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from seqbench.corpus import text_files
+from seqbench.corpus import CorpusIdentity, text_files
 from seqbench.errors import CorpusError
 from seqbench.measure.corpora.base import Ids, encode
 
@@ -44,9 +44,25 @@ class Text:
     replaced: Mapping[str, int]
 
 
-def load(path: Path, *, by: Literal["story", "character"] | None = None) -> Text:
-    """Return a text in three parts; a folder is split by story, a single file by character, unless told."""
-    return split(read(path), by=by or ("story" if path.is_dir() else "character"))
+def facts(path: Path, identity: CorpusIdentity, *, by: Literal["story", "character"]) -> dict[str, object]:
+    """Return what a text is and how it would be split, as one row with `name` first.
+
+    Raises CorpusError when it cannot be read or split.
+    """
+    text = split(read(path), by=by)
+    return {
+        "name": identity.name,
+        "files": identity.files,
+        "bytes": identity.bytes,
+        "characters": len(text.train) + len(text.valid) + len(text.test),
+        "alphabet": len(text.alphabet) - 1,  # without the replacement character
+        "split": by,
+        "train": len(text.train),
+        "valid": len(text.valid),
+        "test": len(text.test),
+        "unseen": sum(text.replaced.values()),
+        "sha256": identity.sha256,
+    }
 
 
 def read(path: Path) -> tuple[Story, ...]:
@@ -122,12 +138,9 @@ def _by_character(ordered: Sequence[Story]) -> dict[str, str]:
 def _by_story(ordered: Sequence[Story]) -> dict[str, str]:
     if len(ordered) < 3:
         raise CorpusError(
-            f"{len(ordered)} stories are too few to keep whole in three parts; "
-            "give at least 3, or split by character"
+            f"{len(ordered)} stories are too few to keep whole in three parts; give at least 3, or split by character"
         )
-    drawn = sorted(
-        ordered, key=lambda story: (hashlib.sha256(story.text.encode()).digest(), os.fsencode(story.name))
-    )
+    drawn = sorted(ordered, key=lambda story: (hashlib.sha256(story.text.encode()).digest(), os.fsencode(story.name)))
     parts: dict[str, list[Story]] = {"test": [], "valid": [], "train": []}
     goal = _HELD_OUT_SHARE * sum(len(story.text) for story in drawn)
     for story in drawn:

@@ -24,9 +24,7 @@ def scored_windows(ids: Ids, *, length: int, context: int, batch: int = 64) -> I
     if not 1 <= context <= length:
         raise InvalidInput(f"context {context} of windows of length {length}; give 1 to {length}")
     if len(ids) <= length:
-        raise InvalidInput(
-            f"{len(ids)} characters for windows of length {length}; give at least {length + 1}"
-        )
+        raise InvalidInput(f"{len(ids)} characters for windows of length {length}; give at least {length + 1}")
     return _batches(ids, length=length, context=context, batch=batch)
 
 

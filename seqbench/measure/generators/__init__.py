@@ -14,5 +14,6 @@ GENERATORS = Registry(
         "chronicle": "seqbench.measure.generators.chronicle",
         "text": "seqbench.measure.generators.text",
         "onehot": "seqbench.measure.generators.onehot",
+        "uniform_tokens": "seqbench.measure.generators.uniform_tokens",
     },
 )

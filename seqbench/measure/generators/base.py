@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from seqbench.errors import InvalidInput
@@ -22,6 +23,15 @@ class Batch:
     targets: Tensor
     scored: Tensor
     tags: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the same batch on a device."""
+        return Batch(
+            inputs=self.inputs.to(device),
+            targets=self.targets.to(device),
+            scored=self.scored.to(device),
+            tags={name: tag.to(device) for name, tag in self.tags.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,4 @@ def _check(*, items: int, distractors: int, lag: str, length: int | None = None)
     if lag not in _LEAST_LENGTH:
         raise InvalidInput(f"lag {lag!r} is unknown; give one of {', '.join(_LEAST_LENGTH)}")
     if length is not None and length < _LEAST_LENGTH[lag]:
-        raise InvalidInput(
-            f"length {length} leaves no room for a {lag} lag; give at least {_LEAST_LENGTH[lag]}"
-        )
+        raise InvalidInput(f"length {length} leaves no room for a {lag} lag; give at least {_LEAST_LENGTH[lag]}")

@@ -86,7 +86,7 @@ class _Trie(dict[str, "tuple[float, _Trie]"]):
     """The strings still possible: next character -> (its surprisal in bits, the strings after it)."""
 
 
-class _TextEnds(Exception):  # noqa: N818 - not an error: every text ends
+class _TextEnds(Exception):
     def __init__(self, node: _Trie) -> None:
         super().__init__()
         self.node = node

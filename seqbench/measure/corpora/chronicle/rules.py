@@ -48,9 +48,7 @@ def document_entropy_bits(preset: str) -> float:
     for depth, number in enumerate(_clauses(rules)):
         subject = _coin(rules.name) + (1 - rules.name) * noun_form
         bracket = _coin(rules.bracket) + rules.bracket * log2(len(OPENERS)) if depth < rules.depth else 0.0
-        bits += number * (
-            subject + bracket + log2(len(VERBS)) + _coin(rules.object) + rules.object * noun_form
-        )
+        bits += number * (subject + bracket + log2(len(VERBS)) + _coin(rules.object) + rules.object * noun_form)
     return bits
 
 

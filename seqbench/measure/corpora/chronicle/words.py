@@ -19,6 +19,4 @@ VERBS = ("draw", "follow", "greet", "guard", "hear", "help", "like", "see", "tru
 OPENERS = "([{<"
 CLOSERS = ")]}>"
 
-ALPHABET = "".join(
-    sorted({*"".join((*NAMES, *PLACES, *NOUNS, *VERBS)), *OPENERS, *CLOSERS, *"#: the of s.-eo\n"})
-)
+ALPHABET = "".join(sorted({*"".join((*NAMES, *PLACES, *NOUNS, *VERBS)), *OPENERS, *CLOSERS, *"#: the of s.-eo\n"}))

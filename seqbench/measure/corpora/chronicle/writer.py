@@ -51,9 +51,7 @@ def _document(draw: Draw, rules: Rules) -> tuple[str, float]:
     return "".join(out), bits - log2(1 - rules.more)
 
 
-def _clause(
-    draw: Draw, rules: Rules, *, name: str, depth: int, end: str, out: list[str]
-) -> tuple[bool, float]:
+def _clause(draw: Draw, rules: Rules, *, name: str, depth: int, end: str, out: list[str]) -> tuple[bool, float]:
     """Append one clause to `out`; return whether its subject is plural, and its surprisal in bits."""
     if draw() < rules.name:
         plural, bits = False, -log2(rules.name)

@@ -1,0 +1,318 @@
+"""The command line: parse, call, print. Everything heavy is imported inside the command that needs it."""
+
+# ruff: noqa: PLC0415, PLR0917 - commands import what they need, so that --help answers at once; options are parameters
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from seqbench.errors import SeqbenchError
+
+if TYPE_CHECKING:
+    from seqbench.plan import Study
+
+DONE, ERROR, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    name="seqbench",
+    help="An honest comparison of sequence architectures: train, measure, judge claim by claim, report.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+corpus_app = typer.Typer(
+    help="Real texts: list the known ones, fetch one, or look at any file or folder.", no_args_is_help=True
+)
+results_app = typer.Typer(help="Study folders: prove that one is complete.", no_args_is_help=True)
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(results_app, name="results")
+
+Json = Annotated[bool, typer.Option("--json", help="Print a JSON list of objects instead of a table.")]
+Results = Annotated[Path, typer.Option("--results", help="The study folder.")]
+SuiteName = Annotated[str, typer.Option("--suite", help="A built-in suite, or a path to your own .toml file.")]
+Corpus = Annotated[str | None, typer.Option("--corpus", help="A real text: a known name, a file, or a folder of .txt.")]
+Split = Annotated[
+    str | None, typer.Option("--split", help="story (default of a folder) or character (default of a file), 90/5/5.")
+]
+Tasks = Annotated[Path | None, typer.Option("--tasks", help="A folder with task cards of your own.")]
+Development = Annotated[bool, typer.Option("--development", help="Seeds for trying things out, never confirmatory.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes at a time; default: one per core.")]
+Executor = Annotated[str, typer.Option("--executor", help="How cells are run: pool or serial.")]
+
+
+def main() -> NoReturn:
+    """Run the command line; every expected error is one line on standard error and an exit code."""
+    try:
+        app()
+    except SeqbenchError as error:
+        print(f"seqbench: {error}", file=sys.stderr)  # noqa: T201 - the one place where errors meet people
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("seqbench: stopped; the same command goes on where it was", file=sys.stderr)  # noqa: T201
+        sys.exit(INTERRUPTED)
+    sys.exit(DONE)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        from seqbench import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def quickstart(workers: Workers = None, corpus: Corpus = None) -> None:
+    """Run the quick suite and render its report: results/quickstart and reports/quickstart."""
+    results, out = Path("results/quickstart"), Path("reports/quickstart")
+    _run("quick", results, corpus=corpus, workers=workers)
+    _print_verdicts(results, as_json=False)
+    _report(results, out)
+    _finish(results)
+
+
+@app.command()
+def run(
+    results: Results,
+    suite: SuiteName = "quick",
+    corpus: Corpus = None,
+    split: Split = None,
+    tasks: Tasks = None,
+    workers: Workers = None,
+    executor: Executor = "pool",
+    cell_minutes: Annotated[float, typer.Option(min=0.01, help="Wall limit of one cell, in minutes.")] = 30.0,
+    retry: Annotated[list[str] | None, typer.Option(help="Try cells of this status again; may be repeated.")] = None,
+    development: Development = False,
+) -> None:
+    """Run what a study still lacks; the same command resumes it. Exit code 3: some cell still has no record."""
+    _run(
+        suite,
+        results,
+        corpus=corpus,
+        split=split,
+        tasks=tasks,
+        workers=workers,
+        executor=executor,
+        cell_minutes=cell_minutes,
+        retry=tuple(retry or ()),
+        development=development,
+    )
+    _finish(results)
+
+
+@app.command()
+def plan(
+    suite: SuiteName = "quick",
+    results: Annotated[Path | None, typer.Option("--results", help="A study folder, to count what it has.")] = None,
+    corpus: Corpus = None,
+    split: Split = None,
+    tasks: Tasks = None,
+    development: Development = False,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a suite would run, what is there already, what is left out and why, and how long it takes."""
+    from seqbench import plan as planning
+    from seqbench import store, terminal
+    from seqbench.measure.environment import describe, usable_cores
+
+    study = _study(suite, corpus=corpus, split=split, tasks=tasks, development=development)
+    held = store.contents(results) if results else store.Contents((), ())
+    machine = describe("cpu", threads=1).machine
+    accepted = held.accepted()
+    summary = planning.summary(study, accepted, costs=planning.Costs.of(accepted.values(), machine=machine))
+    terminal.listing([entry.row() for entry in summary], as_json=as_json)
+    if not as_json:
+        at_a_time = workers or usable_cores()
+        seconds = sum(entry.seconds for entry in summary)
+        todo = sum(entry.cells - entry.cached for entry in summary if not entry.left_out)
+        terminal.say(f"{todo} cells to run, about {terminal.duration(seconds / at_a_time)} on {at_a_time} cores")
+
+
+@app.command()
+def status(results: Results, as_json: Json = False) -> None:
+    """Print how far a study is: cells by status, and files that cannot be used."""
+    from seqbench import plan as planning
+    from seqbench import store, terminal
+
+    study = store.open_study(results)
+    held = store.contents(results)
+    rows = planning.progress(planning.planned(study), held.accepted())
+    terminal.listing(rows, as_json=as_json)
+    for item in held.broken:
+        terminal.say(f"broken: {item.reason}")
+
+
+@app.command()
+def verdicts(results: Results, as_json: Json = False) -> None:
+    """Judge a study from its files alone and print one verdict per claim."""
+    _print_verdicts(results, as_json=as_json)
+
+
+@app.command()
+def report(
+    results: Results,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write; default reports/<study>.")] = None,
+) -> None:
+    """Judge a study and render its report: one self-contained page, claims.json, data and figures."""
+    _report(results, out or Path("reports") / results.resolve().name)
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[str, typer.Argument(help="models, tasks, claims, suites, probes or figures")],
+    as_json: Json = False,
+    tasks: Tasks = None,
+) -> None:
+    """List what there is of a kind, with one line about each."""
+    from seqbench import catalogue, terminal
+
+    terminal.listing(catalogue.rows(kind, extra_cards=_folders(tasks)), as_json=as_json)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="a model, task, claim, suite, probe, figure or corpus")],
+    tasks: Tasks = None,
+) -> None:
+    """Show everything about one name: a card, a suite, a claim with its margins, a model with its options."""
+    from seqbench import catalogue
+
+    typer.echo(catalogue.describe(name, extra_cards=_folders(tasks)))
+
+
+@corpus_app.command("list")
+def corpus_list(as_json: Json = False) -> None:
+    """List the texts known by name, and whether each has been fetched."""
+    from seqbench import corpus as corpora
+    from seqbench import terminal
+
+    rows = [
+        {
+            "name": name,
+            "title": known.title,
+            "bytes": known.identity.bytes,
+            "fetched": corpora.cached_copy(name).exists(),
+            "sha256": known.identity.sha256,
+        }
+        for name, known in corpora.catalogue().items()
+    ]
+    terminal.listing(rows, as_json=as_json)
+
+
+@corpus_app.command("fetch")
+def corpus_fetch(name: Annotated[str, typer.Argument(help="a name that `corpus list` shows")]) -> None:
+    """Download a known text into the cache and check every file's hash; print where it lies."""
+    from seqbench.measure.corpora.fetch import fetch
+
+    typer.echo(fetch(name))
+
+
+@corpus_app.command("info")
+def corpus_info(
+    name: Annotated[str, typer.Argument(help="a known name, a file, or a folder of .txt files")],
+    split: Split = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a text is: hash, characters, alphabet, and how it would be split."""
+    from seqbench import corpus as corpora
+    from seqbench import terminal
+    from seqbench.measure.corpora import text
+
+    path = corpora.locate(name)
+    by = corpora.split_of(path, split)
+    row = text.facts(path, corpora.identify(path, name=corpora.name_of(name)), by=by)
+    terminal.listing([row] if as_json else terminal.upright(row), as_json=as_json)
+
+
+@results_app.command("validate")
+def results_validate(results: Results) -> None:
+    """Prove that a study is complete and sound, or list every fault; exit code 1 when there is one."""
+    from seqbench import plan as planning
+    from seqbench import store
+
+    faults = store.validate(results)
+    for fault in faults:
+        typer.echo(fault)
+    planned = len(planning.planned(store.open_study(results)))
+    if faults:
+        typer.echo(f"{len(faults)} faults in {results}")
+        raise typer.Exit(ERROR)
+    typer.echo(f"complete: {planned} planned cells, each with exactly one accepted record; no broken file")
+
+
+def _study(
+    suite: str, *, corpus: str | None, split: str | None = None, tasks: Path | None, development: bool
+) -> "Study":
+    from seqbench import plan as planning
+    from seqbench import suite as suites
+    from seqbench.measure.models import MODELS
+    from seqbench.measure.probes import PROBES
+
+    name, content = suites.find(suite)
+    return planning.study(
+        name,
+        content,
+        text=planning.corpus_facts(corpus, split=split) if corpus else None,
+        development=development,
+        extra_cards=_folders(tasks),
+        known_models=MODELS,
+        known_probes=PROBES,
+    )
+
+
+def _run(
+    suite: str,
+    results: Path,
+    *,
+    corpus: str | None = None,
+    split: str | None = None,
+    tasks: Path | None = None,
+    workers: int | None = None,
+    executor: str = "pool",
+    cell_minutes: float = 30.0,
+    retry: tuple[str, ...] = (),
+    development: bool = False,
+) -> None:
+    from seqbench import corpus as corpora
+    from seqbench import terminal
+    from seqbench.measure import conduct
+    from seqbench.measure.environment import usable_cores
+
+    settings = conduct.Settings(
+        executor=executor,
+        workers=workers or usable_cores(),
+        timeout_seconds=60 * cell_minutes,
+        retry=conduct.statuses(retry),
+    )
+    with terminal.watching() as watch:
+        conduct.conduct(
+            _study(suite, corpus=corpus, split=split, tasks=tasks, development=development),
+            results,
+            settings=settings,
+            corpus_path=corpora.locate(corpus) if corpus else None,
+            started=watch.started,
+            finished=watch.finished,
+        )
+
+
+def _finish(results: Path) -> None:
+    """Leave with exit code 3 when some planned cell has no record."""
+    from seqbench import plan as planning
+    from seqbench import store, terminal
+
+    lacking = store.missing(planning.planned(store.open_study(results)), store.contents(results))
+    if lacking:
+        terminal.say(f"{len(lacking)} cells have no record; the same command goes on")
+        raise typer.Exit(INCOMPLETE)
+
+
+def _folders(tasks: Path | None) -> tuple[Path, ...]:
+    from seqbench.errors import UsageError
+
+    if tasks is not None and not tasks.is_dir():
+        raise UsageError(f"no folder {str(tasks)!r}; --tasks takes a folder with task cards (.toml)")
+    return (tasks,) if tasks else ()

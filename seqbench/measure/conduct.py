@@ -1,0 +1,120 @@
+"""Conduct a study: run what is missing, write every record as it comes, try once more what a machine spoilt."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+from seqbench import plan, store, variant
+from seqbench.measure import models, runner
+from seqbench.measure.corpora import text as real_text
+from seqbench.measure.environment import describe
+from seqbench.measure.executors import EXECUTORS
+from seqbench.measure.executors.base import Work
+from seqbench.measure.runner import Context
+from seqbench.plan import Planned, Study
+from seqbench.record import Record, Status
+from seqbench.registry import unknown
+
+TRIED_TWICE: frozenset[Status] = frozenset({"crashed", "oom", "contended"})
+"""What the machine rather than the cell may have caused is tried once more in the same call, then stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to run: executor by name, processes at a time, wall limit of one cell, device, statuses to try again."""
+
+    executor: str = "pool"
+    workers: int = 1
+    timeout_seconds: float = 1800.0
+    device: str = "cpu"
+    retry: tuple[Status, ...] = ()
+
+
+def statuses(names: Iterable[str]) -> tuple[Status, ...]:
+    """Return the statuses of these names.
+
+    Raises UnknownName for one that no record can have.
+    """
+    known: tuple[Status, ...] = get_args(Status)
+    for name in names:
+        if name not in known:
+            raise unknown("status", name, known)
+    return tuple(name for name in known if name in set(names))
+
+
+def conduct(
+    study: Study,
+    folder: Path,
+    *,
+    settings: Settings,
+    corpus_path: Path | None = None,
+    started: Callable[[int, int], None] = lambda _todo, _planned: None,
+    finished: Callable[[Record], None] = lambda _record: None,
+) -> None:
+    """Run every planned cell of the study that has no accepted record, and store each record as it comes.
+
+    started(cells to do, cells planned) is called once, finished(record) after each record is on disk.
+    Raises, before anything runs, UnknownName or InvalidInput for an option that a model does not take and
+    CorpusError for a text that cannot be read or is too short;
+    StudyLocked when another process writes into the folder, StudyMismatch when it holds another study,
+    StoreError when a record cannot be written.
+    """
+    _check_options(study)
+    _check_text(study, corpus_path)
+    with store.locked(folder):
+        store.create_study(folder, study)
+        store.sweep(folder)
+        planned = plan.planned(study)
+        held = store.contents(folder)
+        todo = store.missing(planned, held, retry=settings.retry)
+        started(len(todo), len(planned))
+        costs = plan.Costs.of(held.accepted().values(), machine=describe(settings.device, threads=1).machine)
+        longest_first = sorted(todo, key=lambda entry: -costs.seconds(entry.cell))
+        for record in _records(longest_first, _work(study, settings, corpus_path), settings.executor):
+            store.save(folder, record)
+            finished(record)
+
+
+def _check_options(study: Study) -> None:
+    for group in study.suite.groups:
+        for text in group.models:
+            models.spec_for(variant.parse(text), vocab=2, outputs=2, width=group.width, layers=group.layers)
+
+
+def _check_text(study: Study, corpus_path: Path | None) -> None:
+    if study.corpus is None or corpus_path is None:
+        return
+    text = runner.text_of(corpus_path.resolve(), study.corpus.split)
+    for group in study.suite.groups:
+        if plan.needs_corpus(study.cards[group.task]):
+            real_text.require(text, max(group.lengths))
+
+
+def _records(cells: Iterable[Planned], work: Work, executor: str) -> Iterator[Record]:
+    execute = EXECUTORS.load(executor).execute
+    again: list[Planned] = []
+    by_fingerprint = {entry.fingerprint: entry for entry in cells}
+    for record in execute(work, list(by_fingerprint.values())):
+        if record.status in TRIED_TWICE:
+            again.append(by_fingerprint[record.fingerprint])
+        yield record
+    yield from execute(work, again) if again else ()
+
+
+def _work(study: Study, settings: Settings, corpus_path: Path | None) -> Work:
+    context = Context(
+        cards=study.cards,
+        preregistration=study.preregistration_sha256,
+        environment=describe(settings.device, threads=1),
+        corpus=study.corpus,
+        corpus_path=corpus_path.resolve() if corpus_path else None,
+        device=settings.device,
+    )
+    return Work(
+        run=partial(runner.run_cell, context=context),
+        failed=partial(runner.failed, context=context),
+        timeout_seconds=settings.timeout_seconds,
+        workers=settings.workers,
+    )

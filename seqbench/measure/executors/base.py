@@ -1,0 +1,24 @@
+"""The contract of every executor: `execute(work, cells) -> Iterator[Record]`, one record per cell, in any order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from seqbench.plan import Planned
+from seqbench.record import Record, Status
+
+Run = Callable[[Planned], Record]
+Failed = Callable[[Planned, Status, str, float], Record]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """How to run one cell, and what to write down when the worker itself did not survive it.
+
+    run: picklable; what goes wrong inside a cell is already a record. failed: (cell, status, reason, seconds) ->
+    record, called in the parent. timeout_seconds: wall limit of one cell. workers: processes at a time.
+    """
+
+    run: Run
+    failed: Failed
+    timeout_seconds: float
+    workers: int = 1

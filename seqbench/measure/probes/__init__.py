@@ -1,0 +1,16 @@
+"""Probes: one measurement each. Names only; a probe's module is imported when it is loaded."""
+
+from seqbench.registry import Registry
+
+PROBES = Registry(
+    "probe",
+    "seqbench.probes",
+    {
+        "recall_by_lag": "seqbench.measure.probes.recall_by_lag",
+        "bits_per_character": "seqbench.measure.probes.bits_per_character",
+        "training_curves": "seqbench.measure.probes.training_curves",
+        "input_gradient": "seqbench.measure.probes.input_gradient",
+        "saved_bytes": "seqbench.measure.probes.saved_bytes",
+        "state_bytes": "seqbench.measure.probes.state_bytes",
+    },
+)

@@ -1,0 +1,29 @@
+"""Bytes of the state that a model carries from one token to the next, per sequence, after `length` tokens."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqbench.measure.probes.base import Subject
+from seqbench.measure.seeds import stream
+from seqbench.record import Measurement
+
+
+@torch.no_grad()
+def measure(subject: Subject) -> tuple[Measurement, ...]:
+    """Return the bytes of the state object after the cell's length, for one sequence."""
+    batch = subject.sample(stream("state bytes", subject.task, subject.length, subject.seed), 1, subject.length)
+    _, state = subject.model.eval()(batch.inputs)
+    return (Measurement(name="state_bytes", value=float(state_bytes(state)), unit="byte"),)
+
+
+def state_bytes(state: Any) -> int:
+    """Return the bytes of every distinct tensor in a state: a tensor, or tuples, lists and dicts of states, or None."""
+    if isinstance(state, Tensor):
+        return state.numel() * state.element_size()
+    if isinstance(state, dict):
+        return sum(state_bytes(part) for part in state.values())
+    if isinstance(state, tuple | list):
+        return sum(state_bytes(part) for part in state)
+    return 0

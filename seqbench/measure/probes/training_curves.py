@@ -1,0 +1,48 @@
+"""What training looked like: loss and gradient norm by step, tokens used, and how long it took to solve the task."""
+
+import math
+from collections.abc import Callable
+from statistics import median
+
+from seqbench.measure.probes.base import Subject
+from seqbench.record import Measurement, Series
+
+POINTS = 200
+"""A curve is stored as at most this many points, each the mean (losses) or median (norms) of its stretch of steps."""
+
+
+def measure(subject: Subject) -> tuple[Measurement, ...]:
+    """Return the curves of the subject's training; nothing where nothing was trained.
+
+    `gradient_norm` is the global norm before clipping, `training_loss` in nats, `steps_to_solve` infinite where the
+    task was not solved within the budget.
+    """
+    history = subject.history
+    if history is None:
+        return ()
+    solved = history.solved_after
+    curves = [
+        _curve("training_loss", "nat", history.losses, lambda part: sum(part) / len(part)),
+        _curve("gradient_norm", "1", history.gradient_norms, median),
+        Measurement(name="steps", value=float(history.steps), unit="step"),
+        Measurement(name="tokens", value=float(history.tokens), unit="token"),
+        Measurement(name="steps_to_solve", value=math.inf if solved is None else float(solved), unit="step"),
+    ]
+    if history.evaluations:
+        steps = tuple(float(entry.step) for entry in history.evaluations)
+        for name, unit in (("loss", "nat"), ("score", "1")):
+            values = tuple(float(getattr(entry, name)) for entry in history.evaluations)
+            series = Series(axis="step", at=steps, values=values)
+            curves.append(Measurement(name=f"evaluation_{name}", value=values[-1], unit=unit, series=series))
+    return tuple(curves)
+
+
+def _curve(
+    name: str, unit: str, values: tuple[float, ...], summary: Callable[[tuple[float, ...]], float]
+) -> Measurement:
+    stride = max(1, math.ceil(len(values) / POINTS))
+    starts = range(0, len(values), stride)
+    ends = tuple(float(min(start + stride, len(values))) for start in starts)
+    points = tuple(float(summary(values[start : start + stride])) for start in starts)
+    value = points[-1] if name == "training_loss" else float(median(values))
+    return Measurement(name=name, value=value, unit=unit, series=Series(axis="step", at=ends, values=points))

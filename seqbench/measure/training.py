@@ -1,0 +1,180 @@
+"""One training loop for every model: same optimiser, same schedule, same batches, everything logged."""
+
+import math
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqbench.cell import TrainConfig
+from seqbench.measure.generators.base import Batch
+
+Outcome = Literal["solved", "finished", "diverged"]
+
+DIVERGED_FACTOR = 3.0
+"""A loss above this many times the chance loss, three evaluations in a row after warm-up, is divergence."""
+
+PATIENCE = 5
+"""Evaluations without a better validation loss after which training on a real text stops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Loss in nats and score (accuracy where there is one) after a number of steps."""
+
+    step: int
+    loss: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What happened in training. losses in nats and gradient_norms before clipping, one of each per step."""
+
+    losses: tuple[float, ...]
+    gradient_norms: tuple[float, ...]
+    evaluations: tuple[Evaluation, ...]
+    tokens: int
+    outcome: Outcome
+    solved_after: int | None = None
+
+    @property
+    def steps(self) -> int:
+        """Return how many steps were taken."""
+        return len(self.losses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """When to stop before the budget is used.
+
+    solved_at: score that ends training when reached twice in a row, or None. chance_loss: nats, for noticing
+    divergence, or None. keep_best: go back to the weights of the best evaluation, and stop after `PATIENCE`
+    evaluations without a better one (validation of a real text, which can be over-fitted).
+    """
+
+    solved_at: float | None = None
+    chance_loss: float | None = None
+    keep_best: bool = False
+
+
+def train(
+    model: nn.Module,
+    batches: Callable[[int], Batch],
+    config: TrainConfig,
+    *,
+    evaluate: Callable[[nn.Module, int], Evaluation] | None = None,
+    stopping: Stopping | None = None,
+) -> History:
+    """Train in place and return what happened; `batches(step)` gives the batch of a step, whatever the model.
+
+    Losses and norms stay on the device between evaluations, so that logging does not stall it.
+    """
+    rules = stopping or Stopping()
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=(0.9, 0.95),
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+    losses: list[float] = []
+    norms: list[float] = []
+    pending: list[Tensor] = []
+    evaluations: list[Evaluation] = []
+    best: tuple[float, dict[str, Tensor]] | None = None
+    tokens = 0
+    outcome: Outcome = "finished"
+    model.train()
+    for step in range(config.steps):
+        batch = batches(step)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, config)
+        pending.append(_step(model, batch, optimiser, clip_norm=config.clip_norm))
+        tokens += batch.targets.numel()
+        if (step + 1) % config.evaluate_every and step + 1 < config.steps:
+            continue
+        for loss, norm in torch.stack(pending).tolist():
+            losses.append(loss)
+            norms.append(norm)
+        pending.clear()
+        if not all(map(math.isfinite, (*losses[-config.evaluate_every :], *norms[-config.evaluate_every :]))):
+            outcome = "diverged"
+            break
+        if evaluate is None:
+            continue
+        evaluations.append(evaluate(model, step + 1))
+        model.train()
+        if _diverged(evaluations, rules.chance_loss, warmup_steps=config.warmup_steps):
+            outcome = "diverged"
+            break
+        if _solved(evaluations, rules.solved_at):
+            outcome = "solved"
+            break
+        if rules.keep_best:
+            if best is None or evaluations[-1].loss < best[0]:
+                best = (evaluations[-1].loss, deepcopy(model.state_dict()))
+            if _stale(evaluations):
+                break
+    if best is not None:
+        model.load_state_dict(best[1])
+    model.eval()
+    return History(
+        losses=tuple(losses),
+        gradient_norms=tuple(norms),
+        evaluations=tuple(evaluations),
+        tokens=tokens,
+        outcome=outcome,
+        solved_after=evaluations[-2].step if outcome == "solved" else None,
+    )
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Return the learning rate of a step: linear warm-up, then cosine down to `final_fraction` of the peak."""
+    warmup = min(config.warmup_steps, config.steps // 2)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(1, config.steps - warmup)
+    low = config.final_fraction
+    return config.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def scored_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """Return the mean cross-entropy in nats over the scored positions: logits (B, T, V) -> scalar."""
+    if batch.scored.all():
+        return nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
+    return nn.functional.cross_entropy(logits[batch.scored], batch.targets[batch.scored])
+
+
+def accuracy(logits: Tensor, batch: Batch) -> float:
+    """Return the share of scored positions at which the most likely class is the target."""
+    right = logits.argmax(dim=-1) == batch.targets
+    return float(right[batch.scored].double().mean())
+
+
+def _step(model: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, *, clip_norm: float) -> Tensor:
+    """Take one step; return (loss, gradient norm before clipping) as one tensor of two."""
+    optimiser.zero_grad(set_to_none=True)
+    logits, _ = model(batch.inputs)
+    loss = scored_loss(logits, batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    optimiser.step()
+    return torch.stack((loss.detach(), norm))
+
+
+def _diverged(evaluations: list[Evaluation], chance_loss: float | None, *, warmup_steps: int) -> bool:
+    late = [entry for entry in evaluations if entry.step > warmup_steps][-3:]
+    return chance_loss is not None and len(late) == 3 and all(e.loss > DIVERGED_FACTOR * chance_loss for e in late)
+
+
+def _solved(evaluations: list[Evaluation], solved_at: float | None) -> bool:
+    return solved_at is not None and len(evaluations) > 1 and min(e.score for e in evaluations[-2:]) >= solved_at
+
+
+def _stale(evaluations: list[Evaluation]) -> bool:
+    best = min(range(len(evaluations)), key=lambda i: evaluations[i].loss)
+    return len(evaluations) - 1 - best >= PATIENCE

@@ -1,0 +1,103 @@
+"""What the command line shows: tables and JSON on standard output, progress on standard error."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from seqbench.record import Record
+
+Row = Mapping[str, object]
+
+
+def listing(rows: Sequence[Row], *, as_json: bool) -> None:
+    """Print rows with the same keys to standard output: a table, or a JSON list of objects with `name` first."""
+    if as_json:
+        print(json.dumps(list(rows), indent=1, ensure_ascii=False))  # noqa: T201 - standard output is the product
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0] if rows else ():
+        numeric = all(isinstance(row[name], int | float) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_shown(value)) for value in row.values()))
+    console().print(table)
+
+
+def upright(row: Row) -> list[Row]:
+    """Return one wide row as a row per entry, for reading."""
+    return [{"name": name, "value": _shown(value)} for name, value in row.items()]
+
+
+def say(text: str) -> None:
+    """Print one line for people to standard error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(text))
+
+
+def console() -> Console:
+    """Return the console of standard output; beyond a terminal its lines are never cut."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: 42 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Watch:
+    """Follows a run: a bar on a terminal, one line per cell elsewhere."""
+
+    def __init__(self, bar: Progress | None) -> None:
+        self._bar = bar
+        self._task = bar.add_task("cells", total=None) if bar else None
+        self._begun = time.monotonic()
+        self._todo = 0
+        self.done = 0
+
+    def started(self, todo: int, planned: int) -> None:
+        """Say how many cells there are to do of those planned."""
+        self._todo = todo
+        say(f"{todo} of {planned} cells to do" if todo else f"all {planned} cells have a record already")
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, total=todo)
+
+    def finished(self, record: Record) -> None:
+        """Show that one cell has its record; failures are always shown in full."""
+        self.done += 1
+        line = f"{record.status:10s} {record.wall_seconds:7.2f} s  {record.cell.address}"
+        if record.error:
+            line = f"{line}  {record.error}"
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, advance=1, description=record.cell.address)
+            if record.error:
+                self._bar.console.print(Text(line))
+            return
+        say(f"[{self.done}/{self._todo} {duration(time.monotonic() - self._begun)}] {line}")
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Give a `Watch` for the length of a run."""
+    if not sys.stderr.isatty():
+        yield Watch(None)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True, highlight=False)) as bar:
+        yield Watch(bar)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
