@@ -24,9 +24,10 @@ def fetch(name: str, *, base_url: str | None = None) -> Path:
         registry={file.name: f"sha256:{file.sha256}" for file in known.files},
         urls={file.name: source + file.remote for file in known.files},
     )
+    whole = pooch.HTTPDownloader(stream=False)  # small files; a refused page read whole leaves no socket open
     for file in known.files:
         try:
-            cupboard.fetch(file.name, progressbar=False)
+            cupboard.fetch(file.name, downloader=whole)
         except ValueError as error:  # pooch's word for a wrong hash
             raise CorpusError(
                 f"{file.name} of {name} from {source} is not the file known here (sha256 {file.sha256}); "

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from seqbench.errors import InvalidInput
 from seqbench.measure.corpora.ngrams import kneser_ney, order0
-from seqbench.measure.corpora.text import load
+from seqbench.measure.corpora.text import read, split
 
 ALPHABET = 4
 texts = st.lists(st.integers(0, ALPHABET - 1), min_size=6, max_size=80).map(lambda ids: np.array(ids, dtype=np.int64))
@@ -100,7 +100,7 @@ def test_what_cannot_be_counted_is_refused(arguments, message):
 @pytest.mark.skipif("SEQBENCH_TEST_CORPORA" not in os.environ, reason="SEQBENCH_TEST_CORPORA names no folder of texts")
 def test_more_memory_helps_on_real_text():
     """On held-out Lovecraft each order beats the one below, by about as much as was once measured."""
-    text = load(Path(os.environ["SEQBENCH_TEST_CORPORA"]) / "lovecraft", by="character")
+    text = split(read(Path(os.environ["SEQBENCH_TEST_CORPORA"]) / "lovecraft"), by="character")
     size = len(text.alphabet)
     measured = [order0(text.train, size).bits(text.test).mean()]
     measured += [kneser_ney(text.train, size, order=order).bits(text.test).mean() for order in (2, 4)]

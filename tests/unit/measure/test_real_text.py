@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from seqbench.corpus import identify
 from seqbench.errors import CorpusError
-from seqbench.measure.corpora.text import REPLACEMENT, Story, load, read, require, split
+from seqbench.measure.corpora.text import REPLACEMENT, Story, facts, read, require, split
 
 
 def decoded(text, part) -> str:
@@ -120,17 +120,27 @@ def test_identity_is_that_of_the_files(tmp_path):
     """The identity of a split text is the sha256 that `identify` gives its folder."""
     for name in ("b.txt", "a.txt", "c.txt"):
         (tmp_path / name).write_text(f"{name} é\r\n" * 9, encoding="utf-8", newline="")
-    assert identify(tmp_path).sha256 == load(tmp_path).identity
+    assert identify(tmp_path).sha256 == split(read(tmp_path), by="story").identity
 
 
-def test_a_folder_is_split_by_story_and_a_file_by_character(tmp_path):
-    """Unless told otherwise."""
-    for name, letter in (("a.txt", "a"), ("b.txt", "b"), ("c.txt", "c")):
-        (tmp_path / name).write_text(letter * 100)
-    folder, file = load(tmp_path), load(tmp_path / "a.txt")
-    assert [len(folder.train), len(folder.valid), len(folder.test)] == [100, 100, 100]
-    assert [len(file.train), len(file.valid), len(file.test)] == [90, 5, 5]
-    assert len(load(tmp_path, by="character").train) == 270
+def test_the_facts_of_a_text_are_one_row(tmp_path):
+    """Name, sizes, split and hash of a text, with the name first."""
+    (tmp_path / "tale.txt").write_text("ab" * 45 + "c" * 10)
+    row = facts(tmp_path / "tale.txt", identify(tmp_path / "tale.txt"), by="character")
+    assert next(iter(row)) == "name"
+    assert row == {
+        "name": "tale",
+        "files": 1,
+        "bytes": 100,
+        "characters": 100,
+        "alphabet": 2,
+        "split": "character",
+        "train": 90,
+        "valid": 5,
+        "test": 5,
+        "unseen": 10,
+        "sha256": identify(tmp_path / "tale.txt").sha256,
+    }
 
 
 def message_of(call) -> str:
@@ -193,7 +203,7 @@ def test_a_text_too_short_for_a_window_is_refused():
 def test_lovecraft_is_split_as_documented():
     """67 stories give about 90/5/5 by story, and 90/5/5 by character."""
     folder = Path(os.environ["SEQBENCH_TEST_CORPORA"]) / "lovecraft"
-    by_story, by_character = load(folder), load(folder, by="character")
+    by_story, by_character = (split(read(folder), by=by) for by in ("story", "character"))
     total = len(by_story.train) + len(by_story.valid) + len(by_story.test)
     assert [len(by_story.valid) / total, len(by_story.test) / total] == pytest.approx([0.05, 0.05], abs=0.005)
     assert [len(part) for part in (by_character.train, by_character.valid, by_character.test)] == [
