@@ -364,7 +364,7 @@ def test_text_windows_are_of_the_training_part():
 
 def test_text_windows_reach_both_ends():
     """The first and the last window of the training part are drawn too, and none beyond."""
-    short = split((Story("short", "abcdefghijklmnopqrst" * 5),), by="character")
+    short = split((Story("short", "".join(chr(0x4E00 + i) for i in range(100))),), by="character")
     batch = GENERATORS.load("text").sample(stream("ends"), batch=2000, length=4, text=short)
     train = short.train.tolist()
     assert len(train) == 90

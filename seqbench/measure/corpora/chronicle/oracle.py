@@ -209,9 +209,8 @@ def _trie(strings: Iterable[tuple[str, float]]) -> _Trie:
         if string and mass > 0:
             branches.setdefault(string[0], []).append((string[1:], mass))
     masses = {character: fsum(mass for _, mass in rest) for character, rest in branches.items()}
-    # an only branch is forced: its price is 0 and not what rounding leaves of it
-    total = fsum(masses.values())
-    price = {character: log2(total / mass) if len(masses) > 1 else 0.0 for character, mass in masses.items()}
+    total = fsum(masses.values())  # of an only branch exactly its mass: what is forced costs exactly 0
+    price = {character: log2(total / mass) for character, mass in masses.items()}
     return _Trie({character: (price[character], _trie(rest)) for character, rest in branches.items()})
 
 
