@@ -310,6 +310,26 @@ def _finish(results: Path) -> None:
         raise typer.Exit(INCOMPLETE)
 
 
+def _print_verdicts(results: Path, *, as_json: bool) -> None:
+    import json
+
+    from seqbench import terminal
+    from seqbench.judge import verdicts as judging
+
+    judged = judging.judge_folder(results)
+    if as_json:
+        typer.echo(json.dumps(judging.as_json(judged), indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    for row in judging.rows(judged):
+        terminal.paragraph(f"{row['name']}  {row['verdict']}", row["wording"], row["qualification"])
+
+
+def _report(results: Path, out: Path) -> None:
+    from seqbench.judge.report import build
+
+    typer.echo(build.write(build.build(results), out))
+
+
 def _folders(tasks: Path | None) -> tuple[Path, ...]:
     from seqbench.errors import UsageError
 

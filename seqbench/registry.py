@@ -4,6 +4,7 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,7 +19,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     """Return the error for a name that is not among `known`, with the nearest known one."""
     names = sorted(known)
     nearest = get_close_matches(name, names, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ";"
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
     return UnknownName(f"no {kind} named {name!r}{hint} (known: {', '.join(names) or 'none'})")
 
 
@@ -76,10 +77,12 @@ def load_path(reference: str) -> ModuleType:
     path = Path(place)
     if not path.is_file():
         raise UsageError(f"no file {place!r} for {reference!r}; give path/to/file.py:build")
-    found = importlib.util.spec_from_file_location(f"seqbench_own_{path.stem}", path)
+    name = f"seqbench_own_{source_sha256(reference)[:12]}"
+    found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
         raise UsageError(f"{place!r} cannot be read as Python source; give path/to/file.py:build")
     module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module  # dataclasses and pickles of an own file look their module up
     found.loader.exec_module(module)
     return module
 

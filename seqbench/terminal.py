@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -33,6 +34,14 @@ def listing(rows: Sequence[Row], *, as_json: bool) -> None:
 def upright(row: Row) -> list[Row]:
     """Return one wide row as a row per entry, for reading."""
     return [{"name": name, "value": _shown(value)} for name, value in row.items()]
+
+
+def paragraph(heading: str, *lines: str) -> None:
+    """Print a heading and the lines below it that are not empty, indented, to standard output."""
+    out = console()
+    out.print(Text(heading, style="bold"))
+    for line in filter(None, lines):
+        out.print(Padding(Text(line), (0, 0, 0, 4), expand=False))
 
 
 def say(text: str) -> None:

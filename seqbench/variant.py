@@ -1,5 +1,6 @@
 """A variant: a model's name with its options, as `rnn@activation=relu,init=identity`."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -44,15 +45,16 @@ def parse(text: str) -> Variant:
 
 
 def value_of(text: str) -> Scalar:
-    """Return the int, float or bool that a text spells, or the text itself."""
+    """Return the int, float or bool that a text spells, or the text itself; 1, 1.0 and 1e0 are the same number."""
     if text in ("true", "false"):
         return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not math.isfinite(number):  # "inf" and "nan" are no numbers that JSON has
+        return text
+    return int(number) if number.is_integer() else number
 
 
 def _text(value: Scalar) -> str:

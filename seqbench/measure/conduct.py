@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +13,7 @@ from seqbench.measure.corpora import text as real_text
 from seqbench.measure.environment import describe
 from seqbench.measure.executors import EXECUTORS
 from seqbench.measure.executors.base import Work
+from seqbench.measure.generators import GENERATORS
 from seqbench.measure.runner import Context
 from seqbench.plan import Planned, Study
 from seqbench.record import Record, Status
@@ -56,12 +58,12 @@ def conduct(
     """Run every planned cell of the study that has no accepted record, and store each record as it comes.
 
     started(cells to do, cells planned) is called once, finished(record) after each record is on disk.
-    Raises, before anything runs, UnknownName or InvalidInput for an option that a model does not take and
+    Raises, before anything runs, UnknownName or InvalidInput for what a model or generator does not take and
     CorpusError for a text that cannot be read or is too short;
     StudyLocked when another process writes into the folder, StudyMismatch when it holds another study,
     StoreError when a record cannot be written.
     """
-    _check_options(study)
+    _check_groups(study)
     _check_text(study, corpus_path)
     with store.locked(folder):
         store.create_study(folder, study)
@@ -77,10 +79,22 @@ def conduct(
             finished(record)
 
 
-def _check_options(study: Study) -> None:
+def _check_groups(study: Study) -> None:
+    """Refuse what no cell could run with: options that a model lacks, parameters that a generator lacks."""
     for group in study.suite.groups:
         for text in group.models:
             models.spec_for(variant.parse(text), vocab=2, outputs=2, width=group.width, layers=group.layers)
+        card = study.cards[group.task]
+        if plan.needs_corpus(card):
+            continue
+        generator = GENERATORS.load(card.generator)
+        given = card.params | group.params
+        known = [name for name in signature(generator.sample).parameters if name not in ("rng", "batch", "length")]
+        for name in given:
+            if name not in known:
+                raise unknown(f"parameter of {card.generator}", name, known)
+        for length in group.lengths:
+            generator.bounds(length=length, **given)
 
 
 def _check_text(study: Study, corpus_path: Path | None) -> None:

@@ -25,7 +25,7 @@ FEWEST_LAGS = 20
 
 def measure(subject: Subject) -> tuple[Measurement, ...]:
     """Return slope (nat/step), its fit, the horizon and both profiles by lag (nat)."""
-    model = deepcopy(subject.model).double().eval()
+    model = deepcopy(subject.model).double().train()  # cuDNN refuses recurrent backward passes in evaluation mode
     rng = stream("input gradient", subject.task, subject.length, subject.seed)
     batch = subject.sample(rng, SEQUENCES, subject.length)
     profiles = torch.cat([log_gradient_by_lag(model, batch.inputs, rng) for _ in range(COTANGENTS)])
@@ -84,7 +84,9 @@ def fitted_slope(profile: Tensor, window: tuple[int, int]) -> tuple[float, float
     x, y = lags[kept] - lags[kept].mean(), profile[kept] - profile[kept].mean()
     slope = float((x * y).sum() / (x * x).sum())
     spread = float((y * y).sum())
-    return slope, 1.0 - float(((y - slope * x) ** 2).sum()) / spread if spread > 0 else 1.0
+    if spread < 1e-12:  # a profile that is flat to rounding is fitted perfectly by a flat line
+        return slope, 1.0
+    return slope, 1.0 - float(((y - slope * x) ** 2).sum()) / spread
 
 
 def horizon(profile: Tensor) -> int:

@@ -88,7 +88,7 @@ def test_all_wrong_options_are_named_at_once():
     expected = (
         "rnn does not take gain='big'; it must be a number\n"
         "rnn does not take init='zero'; it must be one of default, orthogonal, identity, gaussian\n"
-        "no option of rnn named 'bias'; (known: activation, gain, implementation, init)"
+        "no option of rnn named 'bias' (known: activation, gain, implementation, init)"
     )
     assert error_of("rnn@init=zero,gain=big,bias=1", InvalidInput) == expected
 
@@ -118,7 +118,7 @@ def test_an_own_file_without_options_takes_none(tmp_path):
     name = own_model(tmp_path, "def build(spec): return nn.Embedding(spec.vocab, spec.outputs)")
     with pytest.raises(UnknownName) as caught:
         spec_for(Variant(name, (("depth", 2),)), **SIZES)
-    assert str(caught.value) == f"no option of {name} named 'depth'; (known: none)"
+    assert str(caught.value) == f"no option of {name} named 'depth' (known: none)"
 
 
 def test_a_file_without_build_is_no_model(tmp_path):

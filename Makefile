@@ -1,0 +1,42 @@
+# Everything a person or CI does with this checkout. Needs Python 3.11 or newer, make and git; the rest is installed
+# into .venv, which is made when there is none.
+
+PYTHON ?= python3
+BIN := .venv/bin
+CORPORA := $(wildcard ../shared/corpora)
+export SEQBENCH_TEST_CORPORA ?= $(if $(CORPORA),$(abspath $(CORPORA)))
+ifeq ($(SEQBENCH_TEST_CORPORA),)
+unexport SEQBENCH_TEST_CORPORA
+endif
+
+.PHONY: quickstart test check report clean
+
+quickstart: .venv/installed   ## run the quick suite and render its report
+	$(BIN)/seqbench quickstart
+
+test: .venv/installed-dev     ## every test
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+check: .venv/installed-dev    ## lint, format, types, the law of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/test_architecture.py tests/test_docs.py
+
+report: .venv/installed       ## render the report of every study under results/
+	for study in results/*/study.json; do \
+	  if [ -e "$$study" ]; then $(BIN)/seqbench report --results "$$(dirname "$$study")" || exit 1; fi; \
+	done
+
+clean:                        ## remove the environment and caches, keep results
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache build dist
+
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+.venv/installed-dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch .venv/installed $@

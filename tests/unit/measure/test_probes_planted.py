@@ -1,0 +1,238 @@
+"""Probes on planted cases: networks and tensors whose answer is known in closed form."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from seqbench.errors import ContractError
+from seqbench.measure import models
+from seqbench.measure.generators import recall
+from seqbench.measure.generators.base import Batch
+from seqbench.measure.probes import (
+    bits_per_character,
+    input_gradient,
+    recall_by_lag,
+    saved_bytes,
+    state_bytes,
+    training_curves,
+)
+from seqbench.measure.probes.base import Subject
+from seqbench.measure.seeds import stream
+from seqbench.measure.training import Evaluation, History
+from seqbench.variant import parse
+
+
+class Decay(nn.Module):
+    """h_t = λ h_{t-1} + x_t, read out as it is: the gradient at lag k is exactly λ^k."""
+
+    def __init__(self, decay, width=3):
+        super().__init__()
+        self.decay = nn.Parameter(torch.tensor(decay, dtype=torch.float64))
+        self.width = width
+
+    def forward(self, inputs, state=None):
+        hidden = torch.zeros(inputs.shape[0], self.width, dtype=inputs.dtype)
+        outputs = []
+        for x in inputs.unbind(1):
+            hidden = self.decay * hidden + x
+            outputs.append(hidden)
+        return torch.stack(outputs, dim=1), None
+
+
+class EmbeddedDecay(nn.Module):
+    """The same after an embedding of tokens."""
+
+    def __init__(self, decay):
+        super().__init__()
+        self.embedding = nn.Embedding(5, 3)
+        self.decay = Decay(decay)
+
+    def forward(self, tokens, state=None):
+        return self.decay(self.embedding(tokens), state)
+
+
+class Answers(nn.Module):
+    """Looks `reach` positions back for an item and names it, else guesses item 0: a recall model with a known reach."""
+
+    def __init__(self, reach, items=8):
+        super().__init__()
+        self.reach, self.items = reach, items
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, tokens, state=None):
+        logits = torch.zeros(*tokens.shape, self.items)
+        window = tokens[:, max(0, tokens.shape[1] - 1 - self.reach) : -1]
+        for row, seen in enumerate(window):
+            items = seen[seen < self.items]
+            logits[row, -1, int(items[-1]) if len(items) else 0] = 20.0
+        return logits, None
+
+
+def floats(rng, batch, length):
+    inputs = torch.randn(batch, length, 3, generator=rng)
+    scored = torch.zeros(batch, length, dtype=torch.bool)
+    return Batch(inputs=inputs, targets=torch.zeros(batch, length, dtype=torch.int64), scored=scored)
+
+
+def tokens(rng, batch, length):
+    drawn = torch.randint(0, 5, (batch, length), generator=rng)
+    return Batch(inputs=drawn, targets=drawn, scored=torch.ones_like(drawn, dtype=torch.bool))
+
+
+def subject_of(model, *, length=200, sample=floats, **changes):
+    fields = {"task": "t", "seed": 0, "generator": recall, "params": {}, "device": torch.device("cpu")}
+    return Subject(model=model, length=length, sample=sample, **(fields | changes))
+
+
+def by_name(measurements):
+    return {measurement.name: measurement for measurement in measurements}
+
+
+@pytest.mark.parametrize("decay", [0.3, 0.98, 1.0, 1.2])
+def test_a_planted_decay_has_its_logarithm_as_slope(decay):
+    """H = λh + x gives a gradient of λ^k at lag k: slope ln λ, fitted exactly, whether it vanishes or explodes."""
+    found = by_name(input_gradient.measure(subject_of(Decay(decay))))
+    assert found["gradient_slope"].value == pytest.approx(math.log(decay), abs=1e-9)
+    assert found["gradient_fit_r2"].value == pytest.approx(1.0)
+
+
+def test_the_profile_of_tokens_is_taken_at_the_embedding():
+    """A token model is probed at its embedding's output, with the same slope as the float model behind it."""
+    found = by_name(input_gradient.measure(subject_of(EmbeddedDecay(0.9), sample=tokens)))
+    assert found["gradient_slope"].value == pytest.approx(math.log(0.9), abs=1e-9)
+
+
+def test_the_horizon_is_where_one_percent_is_left():
+    """0.9^k falls under 1 % of its largest value, at k = 1, after k = 44."""
+    found = by_name(input_gradient.measure(subject_of(Decay(0.9))))
+    assert found["gradient_horizon"].value == 44
+
+
+def test_a_gradient_beyond_the_range_of_squares_is_still_measured():
+    """At 0.02^k the norm itself would underflow in squares after lag 95; the slope is exact all the same."""
+    found = by_name(input_gradient.measure(subject_of(Decay(0.02))))
+    assert found["gradient_slope"].value == pytest.approx(math.log(0.02), abs=1e-9)
+    assert found["lags_below_resolution"].value == 9  # 0.02^190 is the last that float64 holds
+
+
+def test_an_exact_zero_is_below_resolution_and_not_dropped_silently():
+    """A model that forgets everything has a slope of NaN and says how many lags it could not resolve."""
+    found = by_name(input_gradient.measure(subject_of(Decay(0.0))))
+    assert math.isnan(found["gradient_slope"].value)
+    assert found["lags_below_resolution"].value == 199
+
+
+def test_a_token_model_without_embedding_is_refused():
+    """The gradient of a model with no embedding cannot be taken, and the error says what to do."""
+    with pytest.raises(ContractError, match=r"^the model has no nn\.Embedding"):
+        input_gradient.measure(subject_of(Answers(3), sample=tokens))
+
+
+def test_a_planted_tensor_is_counted_to_the_byte():
+    """Exp saves its output, a multiplication its two factors: each distinct storage once, parameters never."""
+    weight = nn.Linear(4, 4, bias=False)
+    x = torch.randn(10, 4, requires_grad=True)
+
+    def forward():
+        return ((x @ weight.weight).exp() * x).sum()  # saves x, the exponential's output, and the weight
+
+    assert saved_bytes.saved_bytes(forward, ignoring=weight) == 2 * 10 * 4 * 4
+
+
+def test_a_view_counts_its_whole_storage_once():
+    """Two views of one tensor are one storage."""
+    x = torch.randn(100, requires_grad=True)
+    y = x * 1.0
+
+    def forward():
+        return (y[:50].exp() * y[50:].sin()).sum()
+
+    exponential, sine, storage = 50 * 4, 50 * 4, 100 * 4
+    assert saved_bytes.saved_bytes(forward, ignoring=nn.Module()) == exponential + sine + storage
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [("rnn", 16 * 4), ("gru", 16 * 4), ("lstm", 2 * 16 * 4), ("transformer", 2 * 16 * 30 * 4)],
+)
+def test_state_bytes_follow_the_closed_form(model, expected):
+    """H floats for RNN and GRU, 2H for the LSTM, 2·D·t for one layer of attention."""
+    variant = parse(model)
+    spec = models.spec_for(variant, vocab=5, outputs=5, width=16, layers=1)
+    subject = subject_of(models.create(variant, spec, seed=0), length=30, sample=tokens)
+    (found,) = state_bytes.measure(subject)
+    assert found.value == expected
+
+
+def test_explicit_attention_is_the_only_model_whose_bytes_per_token_grow():
+    """Bytes saved per token do not grow with T for any of the four architectures: their kernels keep O(T)."""
+    for name in ("rnn", "lstm", "gru", "transformer"):
+        variant = parse(name)
+        spec = models.spec_for(variant, vocab=5, outputs=5, width=16, layers=1)
+        model = models.create(variant, spec, seed=0)
+        short, long = (
+            by_name(saved_bytes.measure(subject_of(model, length=length, sample=tokens)))["saved_bytes_per_token"].value
+            for length in (64, 256)
+        )
+        assert long <= short, name
+
+
+def sample_recall(rng, batch, length):
+    return recall.sample(rng, batch=batch, length=length, lag="loguniform")
+
+
+def test_recall_by_lag_finds_the_reach_of_a_planted_model():
+    """A model that sees 10 positions back recalls lags up to 10 and guesses beyond."""
+    subject = subject_of(Answers(10), length=100, sample=sample_recall, params={"lag": "loguniform"})
+    found = by_name(recall_by_lag.measure(subject))
+    near, far = found["recall_by_lag"].series.values[:2], found["recall_by_lag"].series.values[2:]
+    assert near == (1.0, 1.0)
+    assert all(abs(value) < 0.1 for value in far)
+    assert found["recall_far"].value == far[-1]
+    assert found["recall_auc"].value == pytest.approx(sum(near + far) / 5)
+
+
+def test_normalised_recall_is_zero_at_chance_and_one_when_perfect():
+    """R = (accuracy - 1/K)/(1 - 1/K)."""
+    assert [recall_by_lag.normalised(a, chance=0.125) for a in (0.125, 1.0, 0.5625)] == [0.0, 1.0, 0.5]
+
+
+def test_a_uniform_model_costs_the_logarithm_of_the_alphabet():
+    """Equal logits cost log2 V bits at every character, and every character after the context is scored once."""
+
+    class Uniform(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused = nn.Parameter(torch.zeros(1))
+
+        def forward(self, tokens, state=None):
+            return torch.zeros(*tokens.shape, 8), None
+
+    ids = torch.randint(0, 8, (1000,), generator=stream("x")).numpy()
+    positions, bits = bits_per_character.surprisal(Uniform(), ids, length=30)
+    assert bits == pytest.approx(3.0)
+    assert sorted(positions) == list(range(bits_per_character.context_of(30), 1000))
+
+
+def test_the_context_is_64_characters_or_two_thirds_of_the_window():
+    """At T = 96 and beyond every scored character has 64 to its left."""
+    assert [bits_per_character.context_of(length) for length in (3, 48, 96, 512)] == [2, 32, 64, 64]
+
+
+def test_training_curves_keep_every_step_in_at_most_200_points():
+    """Long curves are thinned by means, so that no step is left out of the stored loss."""
+    losses = tuple(float(i) for i in range(1000))
+    history = History(
+        losses=losses,
+        gradient_norms=losses,
+        evaluations=(Evaluation(step=1000, loss=0.5, score=0.9),),
+        tokens=4000,
+        outcome="finished",
+    )
+    found = by_name(training_curves.measure(subject_of(Decay(1.0), history=history)))
+    series = found["training_loss"].series
+    assert (len(series.at), series.at[-1]) == (200, 1000.0)
+    assert sum(series.values) * 5 == pytest.approx(sum(losses))
+    assert (found["steps_to_solve"].value, found["steps"].value, found["tokens"].value) == (math.inf, 1000.0, 4000.0)

@@ -1,0 +1,185 @@
+"""Running a cell: what goes wrong is a status, and the numbers depend on the cell alone."""
+
+import math
+
+import pytest
+
+from seqbench import plan, store
+from seqbench.measure import conduct, runner
+from seqbench.measure.environment import describe
+from seqbench.measure.models import MODELS
+from seqbench.measure.probes import PROBES
+from seqbench.suite import Group, Suite
+
+TRAINING = {"steps": 3, "batch": 4, "learning_rate": 1e-2, "evaluate_every": 2, "evaluation_sequences": 8}
+
+
+def study_of(*, development=True, **changes):
+    fields = {"name": "g", "task": "recall", "models": ("rnn",), "lengths": (9,), "width": 8, "seeds": 1}
+    group = Group(**(fields | changes))
+    known = {"known_models": MODELS, "known_probes": PROBES}
+    return plan.study("s", Suite(title="t", groups=(group,)), development=development, **known)
+
+
+def context_of(study, **changes):
+    fields = {
+        "cards": study.cards,
+        "preregistration": study.preregistration_sha256,
+        "environment": describe("cpu", threads=1),
+    }
+    return runner.Context(**(fields | changes))
+
+
+def run(study):
+    (planned,) = plan.planned(study)
+    return runner.run_cell(planned, context=context_of(study))
+
+
+def test_a_learning_cell_is_scored_as_its_card_says():
+    """A recall cell brings its recall, its bounds and its training curves; unsolved within three steps."""
+    record = run(study_of(training=TRAINING))
+    assert record.status == "unsolved"
+    assert record.measured("chance_loss").value == pytest.approx(math.log(8))
+    assert record.measured("recall_by_lag").series.axis == "lag"
+    assert record.measured("training_loss").series.at == (1.0, 2.0, 3.0)
+
+
+def test_a_cell_run_twice_gives_the_same_numbers():
+    """Everything measured depends on the cell alone."""
+    study = study_of(training=TRAINING)
+    assert run(study).measurements == run(study).measurements
+
+
+def test_two_models_of_a_family_see_the_same_batches(tmp_path):
+    """The batches of a cell depend on task, length and seed, never on the model."""
+    seen = []
+    for name in ("one", "two"):
+        file = tmp_path / f"{name}.py"
+        file.write_text(
+            "import pathlib, torch\n"
+            f"log = pathlib.Path({str(tmp_path / name)!r})\n"
+            "class Mine(torch.nn.Module):\n"
+            "    def __init__(self, spec):\n"
+            "        super().__init__()\n"
+            "        self.table = torch.nn.Embedding(spec.vocab, spec.outputs)\n"
+            "    def forward(self, tokens, state=None):\n"
+            "        with log.open('a') as file:\n"
+            "            file.write(str(tokens.tolist()))\n"
+            "        return self.table(tokens), state\n"
+            "build = Mine\n"
+        )
+        run(study_of(training=TRAINING, models=(f"{file}:build",)))
+        seen.append((tmp_path / name).read_text())
+    assert seen[0] == seen[1]
+
+
+def test_a_broken_cell_is_an_error_record_without_paths(tmp_path):
+    """An own model that fails gives a record with its error and the function, and no path of this machine."""
+    file = tmp_path / "broken.py"
+    file.write_text("def build(spec):\n    raise RuntimeError('no such thing')\n")
+    record = run(study_of(models=(f"{file}:build",), training=TRAINING))
+    assert (record.status, record.error) == ("error", "RuntimeError: no such thing (in build, broken.py:2)")
+
+
+def test_an_own_model_in_ten_lines_is_trained_and_scored(tmp_path):
+    """A file with a build function is a model: trained, scored and counted like any other."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\n"
+        "class Mine(torch.nn.Module):\n"
+        "    def __init__(self, spec):\n"
+        "        super().__init__()\n"
+        "        self.table = torch.nn.Embedding(spec.vocab, spec.width)\n"
+        "        self.head = torch.nn.Linear(spec.width, spec.outputs)\n"
+        "    def forward(self, tokens, state=None):\n"
+        "        return self.head(self.table(tokens).cumsum(1)), state\n"
+        "build = Mine\n"
+    )
+    record = run(study_of(models=(f"{file}:build",), training=TRAINING))
+    assert (record.status, record.error) == ("unsolved", None)
+    assert record.model.parameters == 17 * 8 + 8 * 8 + 8
+
+
+def test_a_token_model_before_floats_is_structural(tmp_path):
+    """A model that takes only tokens is complete; a real-valued task is structural for it, not failed."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\n"
+        "class Mine(torch.nn.Module):\n"
+        "    def __init__(self, spec):\n"
+        "        super().__init__()\n"
+        "        self.table = torch.nn.Embedding(spec.vocab, spec.outputs)\n"
+        "    def forward(self, tokens, state=None):\n"
+        "        return self.table(tokens), state\n"
+        "build = Mine\n"
+    )
+    record = run(study_of(task="onehot", probe="input_gradient", models=(f"{file}:build",)))
+    assert (record.status, record.error) == (
+        "structural",
+        "the model takes only tokens, and this task has real-valued inputs",
+    )
+
+
+def test_an_allocation_that_fails_is_out_of_memory(tmp_path):
+    """A failed allocation is told apart from an error: it may succeed elsewhere."""
+    file = tmp_path / "huge.py"
+    file.write_text("import torch\ndef build(spec):\n    return torch.empty(2**60)\n")
+    assert run(study_of(models=(f"{file}:build",), training=TRAINING)).status == "oom"
+
+
+def test_a_diverged_cell_has_its_curves_and_no_score():
+    """Weights that are not numbers have no score; the record says diverged and keeps what was seen."""
+    record = run(study_of(training=TRAINING | {"learning_rate": 1e30, "steps": 40, "clip_norm": 1e30}))
+    assert record.status == "diverged"
+    assert record.measured("recall_far") is None
+    assert record.measured("training_loss") is not None
+
+
+def test_what_the_machine_spoilt_is_tried_once_more(tmp_path):
+    """A cell whose worker is killed gets a second attempt in the same call, and its last record counts."""
+    file = tmp_path / "fragile.py"
+    file.write_text(
+        "import os, pathlib, signal\n"
+        "from seqbench.measure.models.rnn import Options, build as build_rnn\n"
+        f"been_here = pathlib.Path({str(tmp_path / 'been_here')!r})\n"
+        "def build(spec):\n"
+        "    if not been_here.exists():\n"
+        "        been_here.touch()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return build_rnn(spec)\n"
+    )
+    study = study_of(task="uniform_tokens", probe="state_bytes", models=(f"{file}:build",))
+    conduct.conduct(study, tmp_path / "R", settings=conduct.Settings(executor="pool"))
+    statuses = [(record.status, record.error) for _, record in store.contents(tmp_path / "R").records]
+    assert statuses == [("crashed", "the worker died: killed by SIGKILL"), ("ok", None)]
+    assert store.validate(tmp_path / "R") == ()
+
+
+def test_a_finished_study_runs_nothing_again(tiny_study, tmp_path):
+    """The second call finds every record and does nothing."""
+    told = []
+    for _ in range(2):
+        conduct.conduct(
+            tiny_study,
+            tmp_path,
+            settings=conduct.Settings(executor="serial"),
+            started=lambda *counts: told.append(counts),
+        )
+    assert told == [(12, 12), (0, 12)]
+
+
+def test_the_chance_loss_of_recall_is_measured_by_an_untrained_guess():
+    """Before any step the loss on fresh recall sequences is near ln 8: nothing leaks into the first position."""
+    study = study_of(training=TRAINING | {"steps": 1, "learning_rate": 1e-9})
+    loss = run(study).measured("loss").value
+    assert abs(loss - math.log(8)) < 0.2
+
+
+def test_records_name_no_path_of_this_machine(tmp_path):
+    """The environment of a record has no path, host or user in it."""
+    text = describe("cpu", threads=1).model_dump_json()
+    import getpass
+    import socket
+
+    assert socket.gethostname() not in text
+    assert f"/{getpass.getuser()}" not in text
