@@ -38,6 +38,7 @@ Split = Annotated[
 ]
 Tasks = Annotated[Path | None, typer.Option("--tasks", help="A folder with task cards of your own.")]
 Development = Annotated[bool, typer.Option("--development", help="Seeds for trying things out, never confirmatory.")]
+Device = Annotated[str, typer.Option("--device", help="Where cells run: cpu, or cuda for the first GPU.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes at a time; default: one per core.")]
 Executor = Annotated[str, typer.Option("--executor", help="How cells are run: pool or serial.")]
 
@@ -83,6 +84,7 @@ def run(
     tasks: Tasks = None,
     workers: Workers = None,
     executor: Executor = "pool",
+    device: Device = "cpu",
     cell_minutes: Annotated[float, typer.Option(min=0.01, help="Wall limit of one cell, in minutes.")] = 30.0,
     retry: Annotated[list[str] | None, typer.Option(help="Try cells of this status again; may be repeated.")] = None,
     development: Development = False,
@@ -96,6 +98,7 @@ def run(
         tasks=tasks,
         workers=workers,
         executor=executor,
+        device=device,
         cell_minutes=cell_minutes,
         retry=tuple(retry or ()),
         development=development,
@@ -273,6 +276,7 @@ def _run(
     tasks: Path | None = None,
     workers: int | None = None,
     executor: str = "pool",
+    device: str = "cpu",
     cell_minutes: float = 30.0,
     retry: tuple[str, ...] = (),
     development: bool = False,
@@ -286,6 +290,7 @@ def _run(
         executor=executor,
         workers=workers or usable_cores(),
         timeout_seconds=60 * cell_minutes,
+        device=device,
         retry=conduct.statuses(retry),
     )
     with terminal.watching() as watch:

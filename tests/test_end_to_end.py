@@ -178,6 +178,7 @@ def test_help_answers_at_once():
             2,
             "seqbench: no status named 'eror'; did you mean error?",
         ),
+        (["run", "--suite", "smoke", "--device", "tpu", "--results", "R"], 2, "seqbench: no device named 'tpu'"),
         (["status", "--results", "nothing"], 1, "seqbench: nothing holds no study"),
         (["report", "--results", "nothing"], 1, "seqbench: nothing holds no study"),
         (["verdicts", "--results", "broken"], 1, "seqbench: broken/study.json is no study"),

@@ -7,7 +7,10 @@ from inspect import signature
 from pathlib import Path
 from typing import get_args
 
+import torch
+
 from seqbench import plan, store, variant
+from seqbench.errors import UsageError
 from seqbench.measure import models, runner
 from seqbench.measure.corpora import text as real_text
 from seqbench.measure.environment import describe
@@ -63,6 +66,7 @@ def conduct(
     StudyLocked when another process writes into the folder, StudyMismatch when it holds another study,
     StoreError when a record cannot be written.
     """
+    _check_device(settings.device)
     _check_groups(study)
     _check_text(study, corpus_path)
     with store.locked(folder):
@@ -77,6 +81,13 @@ def conduct(
         for record in _records(longest_first, _work(study, settings, corpus_path), settings.executor):
             store.save(folder, record)
             finished(record)
+
+
+def _check_device(device: str) -> None:
+    if device not in ("cpu", "cuda"):
+        raise unknown("device", device, ("cpu", "cuda"))
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("no CUDA device is to be had here; leave --device away, or run nvidia-smi to see why")
 
 
 def _check_groups(study: Study) -> None:

@@ -219,7 +219,7 @@ def _structural(model: nn.Module, spec: ModelSpec) -> str:
         return ""
     try:
         with torch.no_grad():
-            model(torch.zeros(1, 2, spec.inputs))
+            model(torch.zeros(1, 2, spec.inputs, device=next(model.parameters()).device))
     except (RuntimeError, TypeError, IndexError):
         return "the model takes only tokens, and this task has real-valued inputs"
     return ""

@@ -54,9 +54,9 @@ def log_gradient_by_lag(model: nn.Module, inputs: Tensor, rng: torch.Generator) 
     else:
         leaf, logits = _through_embedding(model, inputs)
     last = logits[:, -1]  # (B, V)
-    cotangent = torch.randn(last.shape, generator=rng, dtype=last.dtype)
+    cotangent = torch.randn(last.shape, generator=rng, dtype=last.dtype).to(last.device)
     (gradient,) = torch.autograd.grad(last, leaf, cotangent)
-    return log_norm(gradient).flip(1)  # (B, T, D) -> (B, T), lag 0 first
+    return log_norm(gradient).flip(1).cpu()  # (B, T, D) -> (B, T), lag 0 first
 
 
 def log_norm(vectors: Tensor) -> Tensor:
