@@ -1,0 +1,12 @@
+"""Claims: one file each, with what the pre-registration's data cannot say: qualifications and wording."""
+
+from seqbench.registry import Registry
+
+CLAIMS = Registry(
+    "claim",
+    "seqbench.claims",
+    {
+        "C1": "seqbench.judge.claims.c1",
+        "C8": "seqbench.judge.claims.c8",
+    },
+)

@@ -1,0 +1,317 @@
+"""The contract of a claim and how one is judged: evidence and Holm's levels in, a frozen verdict out.
+
+A claim's module offers `finding(atoms) -> str` (the result in plain words), `qualifications(atoms) -> tuple[str, ...]`
+(sentences that must stand beside the verdict when the data agree) and `FIGURES` (names of the figures that show it).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pandas as pd
+
+from seqbench.judge import evidence, rules, stats, table
+from seqbench.judge.evidence import ArmData, ControlResult, Evidence, finite
+from seqbench.judge.rules import AtomLevels, AtomP, Node, Verdict
+from seqbench.judge.table import Tables
+from seqbench.preregistration import Claim, Preregistration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtomVerdict:
+    """What the records say about one hypothesis. Bounds are one-sided, each at the level of its direction.
+
+    in_rule: whether the claim's verdict depends on it; else it is printed as a qualifier or description.
+    """
+
+    name: str
+    verdict: Verdict
+    estimand: str
+    unit: str
+    test: str
+    effect: float | None
+    lower: float | None
+    upper: float | None
+    n: int
+    p: AtomP | None
+    levels: AtomLevels
+    support: float | None
+    contradict: float | None
+    equivalence: float | None
+    in_rule: bool
+    reason: str
+    arms: tuple[ArmData, ...]
+    controls: tuple[ControlResult, ...]
+
+    def arm(self, name: str) -> ArmData | None:
+        """Return an arm by name, or None when the study's pre-registration has none of that name."""
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+
+Atoms = Mapping[str, AtomVerdict]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimVerdict:
+    """A claim's verdict with everything that must be printed beside it; headline names the atom that decided."""
+
+    claim: str
+    title: str
+    sentence: str
+    rule: str
+    verdict: Verdict
+    headline: str | None
+    wording: str
+    qualifications: tuple[str, ...] = ()
+    scope: str = ""
+    planned: int = 0
+    ran: int = 0
+    levels: AtomLevels | None = None
+    atoms: tuple[AtomVerdict, ...] = field(default=())
+
+    @property
+    def deciding(self) -> AtomVerdict | None:
+        """Return the atom whose effect, interval and n stand for the claim."""
+        return next((atom for atom in self.atoms if atom.name == self.headline), None)
+
+
+class ClaimModule(Protocol):
+    """What the module of a claim must offer."""
+
+    FIGURES: tuple[str, ...]
+
+    def finding(self, atoms: Atoms) -> str:
+        """Return the result in plain words with effects and intervals, or "" to use the estimand's words."""
+
+    def qualifications(self, atoms: Atoms) -> tuple[str, ...]:
+        """Return the sentences that must stand beside the verdict when the data agree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A claim before its level is known: its rule, its evidence and its p-values in the two directions."""
+
+    name: str
+    claim: Claim
+    rule: Node
+    evidence: Mapping[str, Evidence]
+    blocked: str
+    scope: str
+    planned: int
+    ran: int
+
+    @property
+    def p(self) -> AtomP:
+        """Return the claim's p-values as protocol 7.4 defines them; 1 where it cannot be tested."""
+        if self.blocked:
+            return AtomP(1.0, 1.0)
+        found = self.atom_p()
+        return AtomP(rules.support_p(self.rule, found), rules.contradict_p(self.rule, found))
+
+    def atom_p(self) -> dict[str, AtomP | None]:
+        """Return the p-values of every atom of the rule, None where it did not run."""
+        return {name: self.evidence[name].p for name in self.rule.atoms()}
+
+
+def prepare(name: str, claim: Claim, tables: Tables, preregistered: Preregistration) -> Case:
+    """Return a claim with its evidence, before multiplicity is known."""
+    cells = evidence.claim_cells(claim.atoms.values(), tables.cells)
+    return Case(
+        name=name,
+        claim=claim,
+        rule=rules.parse(claim.rule),
+        evidence={
+            key: evidence.gather(key, atom, tables, preregistered, claim=name) for key, atom in claim.atoms.items()
+        },
+        blocked=_too_many_errors(cells, preregistered),
+        scope=_scope(cells, tables),
+        planned=len(cells),
+        ran=int((cells[table.STATUS] != table.MISSING).sum()),
+    )
+
+
+def conclude(case: Case, levels: AtomLevels, module: ClaimModule) -> ClaimVerdict:
+    """Return the verdict of a claim that Holm's procedure tests at these levels."""
+    inner = rules.atom_levels(case.rule, case.atom_p(), levels)
+    atoms = {
+        name: _atom_verdict(item, inner.get(name, levels), name in inner, blocked=case.blocked)
+        for name, item in case.evidence.items()
+    }
+    words = {name: atom.verdict for name, atom in atoms.items()}
+    found = Verdict.NOT_TESTED if case.blocked else rules.verdict(case.rule, words)
+    headline = None if case.blocked else _headline(case.rule, words, case.atom_p())
+    return ClaimVerdict(
+        claim=case.name,
+        title=case.claim.title,
+        sentence=case.claim.sentence,
+        rule=case.claim.rule,
+        verdict=found,
+        headline=headline,
+        wording=_wording(found, case, atoms, headline, module),
+        qualifications=module.qualifications(atoms),
+        scope=case.scope,
+        planned=case.planned,
+        ran=case.ran,
+        levels=levels,
+        atoms=tuple(atoms.values()),
+    )
+
+
+def not_preregistered(name: str, claim: Claim) -> ClaimVerdict:
+    """Return the verdict of a claim that the study did not set out to test."""
+    return ClaimVerdict(
+        claim=name,
+        title=claim.title,
+        sentence=claim.sentence,
+        rule=claim.rule,
+        verdict=Verdict.NOT_TESTED,
+        headline=None,
+        wording="Not tested: this study did not pre-register the claim.",
+    )
+
+
+def number(value: float | None) -> str:
+    """Return a number with three significant digits and a true minus sign, as it is printed everywhere."""
+    if value is None:
+        return "–"
+    magnitude = abs(value)
+    if magnitude and not 1e-3 <= magnitude < 1e5:
+        mantissa, _, exponent = f"{magnitude:.2e}".partition("e")
+        text = f"{mantissa}e{int(exponent)}".replace("-", "−")
+    else:
+        digits = max(0, 2 - math.floor(math.log10(magnitude))) if magnitude else 0
+        text = f"{magnitude:.{digits}f}"
+    return f"−{text}" if value < 0 else text
+
+
+def measured(atom: AtomVerdict) -> str:
+    """Return effect, unit, interval and n of an atom as text: `0.57 nat/step [0.55, 0.59], n = 8`."""
+    if atom.effect is None:
+        return "no value"
+    return f"{number(atom.effect)} {atom.unit} {interval(atom.lower, atom.upper)}, n = {atom.n}"
+
+
+def interval(lower: float | None, upper: float | None) -> str:
+    """Return `[lower, upper]`, or that there is none."""
+    if lower is None or upper is None:
+        return "[no interval]"
+    return f"[{number(lower)}, {number(upper)}]"
+
+
+def _atom_verdict(item: Evidence, levels: AtomLevels, in_rule: bool, *, blocked: str) -> AtomVerdict:
+    bounds = evidence.bounds(item, levels)
+    descriptive = item.atom.test == "descriptive"
+    return AtomVerdict(
+        name=item.name,
+        verdict=Verdict.NOT_TESTED if blocked else _word(item, levels),
+        estimand=item.atom.estimand,
+        unit=item.atom.unit,
+        test=item.atom.test,
+        effect=finite(item.effect),
+        lower=finite(bounds.lower),
+        upper=finite(bounds.upper),
+        n=item.n,
+        p=item.p,
+        levels=levels,
+        support=item.atom.support,
+        contradict=None if descriptive or item.atom.test == "tost" else item.atom.contradict,
+        equivalence=item.atom.equivalence,
+        in_rule=in_rule,
+        reason="; ".join(part for part in (blocked, item.reason, _more_seeds(item, levels)) if part),
+        arms=item.arms,
+        controls=item.controls,
+    )
+
+
+def _word(item: Evidence, levels: AtomLevels) -> Verdict:
+    if item.state == "vacuous":
+        return Verdict.VACUOUS
+    if item.p is None:
+        return Verdict.NOT_TESTED
+    if item.p.support <= levels.support:
+        return Verdict.SUPPORTED
+    return Verdict.CONTRADICTED if item.p.contradict <= levels.contradict else Verdict.INCONCLUSIVE
+
+
+def _more_seeds(item: Evidence, levels: AtomLevels) -> str:
+    """Return how many seeds would decide an inconclusive atom if effect and spread stay as they are."""
+    if item.p is None or _word(item, levels) != Verdict.INCONCLUSIVE or item.atom.test in ("tost", "maximum"):
+        return ""
+    if item.n < 2 or item.effect is None or item.spread is None:
+        return "one seed decides nothing"
+    above = item.effect > (item.atom.support or 0.0)
+    if not above and item.effect >= item.atom.contradict:
+        return "the effect lies between the margins, where no number of seeds decides"
+    margin = (item.atom.support or 0.0) if above else item.atom.contradict
+    level = levels.support if above else levels.contradict
+    needed = stats.seeds_needed(item.effect, item.spread, margin, level=level)
+    if needed is None:
+        return "more than 1000 seeds would be needed if effect and spread stay"
+    if needed <= item.n:
+        return "the exact test and the t test do not agree at this level"
+    return f"about {needed} seeds would be needed if effect and spread stay"
+
+
+def _headline(rule: Node, words: Mapping[str, Verdict], p: Mapping[str, AtomP | None]) -> str | None:
+    """Return the atom that decided: the weakest part of an AND, the strongest of an OR; None where none has a value."""
+    if rule.kind == "atom":
+        return rule.name
+    verdict = rules.verdict(rule, words)
+    parts = [part for part in rule.parts if rules.verdict(part, words) == verdict]
+    if verdict is Verdict.CONTRADICTED:
+        parts.sort(key=lambda part: rules.contradict_p(part, p))
+        return _headline(parts[0] if rule.kind == "and" else parts[-1], words, p)
+    parts.sort(key=lambda part: rules.support_p(part, p))
+    return _headline(parts[-1] if rule.kind == "and" else parts[0], words, p)
+
+
+def _wording(found: Verdict, case: Case, atoms: Atoms, headline: str | None, module: ClaimModule) -> str:
+    """Return the verdict as one sentence with effect, interval, n and scope; it never says "cannot"."""
+    if case.blocked:
+        return f"Not tested: {case.blocked}."
+    atom = atoms[headline] if headline else None
+    if atom is None or found in (Verdict.NOT_TESTED, Verdict.VACUOUS):
+        reasons = [f"{item.name}: {item.reason}" for item in atoms.values() if item.in_rule and item.verdict is found]
+        lead = "Not tested" if found is Verdict.NOT_TESTED else "Vacuous"
+        return f"{lead}: {'; '.join(reasons)}."
+    result = module.finding(atoms) if found is Verdict.SUPPORTED else ""
+    result = result or f"{atom.estimand} ({atom.name}): {measured(atom)}"
+    lead = {
+        Verdict.SUPPORTED: "Supported",
+        Verdict.CONTRADICTED: "Contradicted",
+        Verdict.INCONCLUSIVE: "Undecided",
+    }[found]
+    more = f" ({atom.reason})" if atom.reason and found is Verdict.INCONCLUSIVE else ""
+    return f"{lead}: {result}{more}; {case.scope}."
+
+
+def _too_many_errors(cells: pd.DataFrame, preregistered: Preregistration) -> str:
+    excluded = {status for status, rule in preregistered.failures.items() if rule == evidence.EXCLUDED}
+    count = int(cells[table.STATUS].isin(excluded).sum())
+    if count <= preregistered.error_share_not_tested * len(cells):
+        return ""
+    allowed = f"{preregistered.error_share_not_tested:.0%}".replace("%", " %")
+    return f"{count} of {len(cells)} cells failed for reasons outside the models, more than {allowed}"
+
+
+def _scope(cells: pd.DataFrame, tables: Tables) -> str:
+    """Return on what devices and under what budget the claim's cells ran."""
+    ran = cells[cells[table.STATUS] != table.MISSING]
+    devices = sorted(set(ran[table.DEVICE]))
+    parts = [f"on {' and '.join(devices)}" if devices else "on no device yet"]
+    for task, rows in ran[ran[table.STEPS] > 0].groupby(table.TASK):
+        steps = _span(rows[table.STEPS])
+        tokens = (
+            tables.wide.reindex(rows[table.FINGERPRINT])["tokens"].dropna() if "tokens" in tables.wide else pd.Series()
+        )
+        seen = f" and {_span(tokens)} tokens" if len(tokens) else ""
+        parts.append(f"{task} under a budget of {steps} steps{seen}")
+    if (cells[table.STEPS] == 0).any():
+        parts.append("gradients at initialisation")
+    return ", ".join(parts)
+
+
+def _span(values: "pd.Series[float]") -> str:
+    low, high = f"{values.min():,.0f}".replace(",", " "), f"{values.max():,.0f}".replace(",", " ")
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,95 @@
+"""The contract of a figure, and what all figures share.
+
+A figure's module offers `TITLE`, `CAPTION`, `select(tables, study) -> frame` (the data behind it, written as CSV) and
+`draw(frame) -> Figure`. An empty frame gives a figure that says so.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seqbench.judge import stats, table
+from seqbench.judge.figures import style
+from seqbench.judge.table import Tables
+from seqbench.plan import Study
+
+KIND = "kind"
+LABEL = "label"
+MEAN = "mean"
+LOWER = "lower"
+UPPER = "upper"
+N = "n"
+PANEL = "panel"
+WIDTH_INCHES = 7.6
+
+
+class FigureModule(Protocol):
+    """What the module of a figure must offer."""
+
+    TITLE: str
+    CAPTION: str
+
+    def select(self, tables: Tables, study: Study) -> pd.DataFrame:
+        """Return the data behind the figure, one row per mark."""
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """Return the figure of a frame that `select` gave."""
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the suite's style, whatever the user's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(style.RC)
+        yield
+
+
+def panels(count: int, *, height: float, sharex: bool = False) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` panels below one another, each `height` inches."""
+    figure = Figure(figsize=(WIDTH_INCHES, max(1, count) * height), layout="constrained")
+    axes = figure.subplots(max(1, count), 1, squeeze=False, sharex=sharex)
+    return figure, list(axes[:, 0])
+
+
+def empty(why: str = "no records") -> Figure:
+    """Return the figure of nothing: it says that there is nothing."""
+    with styled():
+        figure = Figure(figsize=(WIDTH_INCHES, 1.2))
+        figure.text(0.5, 0.5, why, ha="center", va="center", fontsize=10)
+    return figure
+
+
+def legend(axes: Axes, *, title: str | None = None) -> None:
+    """Put the legend to the right of a panel, where it hides nothing."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), title=title, alignment="left", handlelength=2.6)
+
+
+def with_panels(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return rows with a column that names their panel by the values of `columns`, as "T 200, width 32"."""
+    words = {table.LENGTH: "T", table.WIDTH: "width", table.PARAMS: "", table.TASK: ""}
+    texts = [
+        ", ".join(f"{words.get(name, name)} {row[name]}".strip() for name in columns if row[name] not in ("", "{}"))
+        for row in rows[list(columns)].to_dict("records")
+    ]
+    return rows.assign(**{PANEL: texts})
+
+
+def summary(rows: pd.DataFrame, by: list[str], *, level: float = 0.025) -> pd.DataFrame:
+    """Return mean, Student-t bounds (each one-sided at `level`) and n of the finite values of every group."""
+    finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
+    found = []
+    for key, group in finite.groupby(by, sort=True):
+        values = group[table.VALUE].to_numpy(dtype=np.float64)
+        inside = stats.t_bounds(values, lower_level=level, upper_level=level)
+        bounds = (inside.lower, inside.upper) if len(values) > 1 else (np.nan, np.nan)
+        found.append(
+            dict(zip(by, key, strict=True)) | {MEAN: values.mean(), LOWER: bounds[0], UPPER: bounds[1], N: len(values)}
+        )
+    return pd.DataFrame(found, columns=[*by, MEAN, LOWER, UPPER, N])

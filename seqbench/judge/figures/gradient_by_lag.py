@@ -1,0 +1,66 @@
+"""How the gradient that reaches an input shrinks or grows with its distance."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seqbench.judge import table
+from seqbench.judge.figures import base, style
+from seqbench.judge.table import Tables
+from seqbench.plan import Study
+
+TITLE = "Gradient norm against lag, at initialisation"
+CAPTION = (
+    "Natural logarithm of the norm of the gradient of the last output with respect to the input that lies a given "
+    "number of steps back, relative to lag 1. Thin lines: seeds; bold: their mean. The legend gives the fitted slope, "
+    "the mean over seeds. A straight falling line is exponential vanishing."
+)
+SLOPE = "slope"
+
+
+def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
+    """Return one row per variant, size, seed and lag, with the seed's fitted slope in nat/step."""
+    points = tables.series[tables.series[table.MEASUREMENT] == "log_gradient_norm"]
+    slopes = tables.measurements[tables.measurements[table.MEASUREMENT] == "gradient_slope"]
+    rows = points.merge(
+        slopes[[table.FINGERPRINT, table.VALUE]].rename(columns={table.VALUE: SLOPE}), on=table.FINGERPRINT, how="left"
+    )
+    columns = [table.MODEL, table.LENGTH, table.WIDTH, table.SEED, table.AT, table.VALUE, SLOPE]
+    return rows[columns].sort_values(columns[:5]).reset_index(drop=True)
+
+
+def draw(frame: pd.DataFrame) -> Figure:
+    """Return one panel per size; ln gradient norm (nat) against lag (steps)."""
+    rows = frame[np.isfinite(frame[table.VALUE].astype(float))]
+    if rows.empty:
+        return base.empty()
+    rows = base.with_panels(rows, (table.LENGTH, table.WIDTH))
+    with base.styled():
+        names = sorted(set(rows[base.PANEL]))
+        figure, axes = base.panels(len(names), height=3.9)
+        for axis, name in zip(axes, names, strict=True):
+            panel = rows[rows[base.PANEL] == name]
+            for model in style.ordered(panel[table.MODEL]):
+                _line(axis, panel[panel[table.MODEL] == model], style.look(model))
+            axis.set(title=name, xlabel="lag (steps)", ylabel="ln gradient norm relative to lag 1 (nat)")
+            base.legend(axis, title="variant, slope (nat/step)")
+    return figure
+
+
+def _line(axis: Axes, rows: pd.DataFrame, look: style.Look) -> None:
+    by_seed = rows.pivot_table(index=table.AT, columns=table.SEED, values=table.VALUE)
+    by_seed = by_seed - by_seed.iloc[0]
+    for seed in by_seed:
+        axis.plot(by_seed.index, by_seed[seed], color=look.colour, linestyle=look.line, linewidth=0.5, alpha=0.35)
+    slope = rows.groupby(table.SEED)[SLOPE].first().mean()
+    mean = by_seed.mean(axis=1)
+    axis.plot(
+        mean.index,
+        mean,
+        color=look.colour,
+        linestyle=look.line,
+        marker=look.marker,
+        markevery=(0.05, 0.13),
+        label=f"{look.label}  {slope:+.3f}".replace("-", "−"),
+    )

@@ -1,0 +1,64 @@
+"""The gradient norm before clipping, during training."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seqbench.judge import table
+from seqbench.judge.figures import base, style
+from seqbench.judge.table import Tables
+from seqbench.plan import Study
+
+TITLE = "Gradient norm during training, before clipping"
+CAPTION = (
+    "Global gradient norm of each training step before it is clipped, median over seeds of blocks of steps; the band "
+    "spans the seeds. Dashed: the norm at which gradients are clipped."
+)
+MEASUREMENT = "gradient_norm"
+BLOCKS = 60
+
+
+def select(tables: Tables, study: Study) -> pd.DataFrame:
+    """Return one row per task, variant, seed and block of steps, with the clipping norm of the task's groups."""
+    rows = tables.series[tables.series[table.MEASUREMENT] == MEASUREMENT]
+    clips = {group.task: group.training.clip_norm for group in study.suite.groups if group.training}
+    return blocked(rows, BLOCKS).assign(clip_norm=lambda found: found[table.TASK].map(clips).astype(float))
+
+
+def draw(frame: pd.DataFrame) -> Figure:
+    """Return one panel per task; gradient norm (1, log scale) against training step."""
+    rows = frame[np.isfinite(frame[table.VALUE].astype(float)) & (frame[table.VALUE] > 0)]
+    if rows.empty:
+        return base.empty()
+    with base.styled():
+        tasks = sorted(set(rows[table.TASK]))
+        figure, axes = base.panels(len(tasks), height=2.9)
+        for axis, task in zip(axes, tasks, strict=True):
+            panel = rows[rows[table.TASK] == task]
+            _lines(axis, panel)
+            axis.axhline(panel["clip_norm"].iloc[0], color=style.INK, linestyle="--", linewidth=0.9, label="clipped at")
+            axis.set_yscale("log")
+            axis.set(title=task, xlabel="training step", ylabel="gradient norm (1, log scale)")
+            base.legend(axis)
+    return figure
+
+
+def blocked(rows: pd.DataFrame, blocks: int) -> pd.DataFrame:
+    """Return the median of every block of steps, so that a long training stays a small figure."""
+    columns = [table.TASK, table.MODEL, table.WIDTH, table.LENGTH, table.SEED]
+    finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
+    if finite.empty:
+        return pd.DataFrame(columns=[*columns, table.AT, table.VALUE])
+    size = np.maximum(1, np.ceil(finite.groupby(columns)[table.AT].transform("max") / blocks))
+    steps = (np.ceil(finite[table.AT] / size) * size).rename(table.AT)
+    found = finite.groupby([*(finite[name] for name in columns), steps])[table.VALUE].median()
+    return found.reset_index().sort_values([*columns, table.AT], ignore_index=True)
+
+
+def _lines(axis: Axes, panel: pd.DataFrame) -> None:
+    for model in style.ordered(panel[table.MODEL]):
+        look = style.look(model)
+        at = panel[panel[table.MODEL] == model].groupby(table.AT)[table.VALUE]
+        axis.fill_between(at.min().index, at.min(), at.max(), color=look.colour, alpha=0.12, linewidth=0)
+        axis.plot(at.median(), color=look.colour, linestyle=look.line, linewidth=1.3, label=look.label)

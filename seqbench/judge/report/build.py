@@ -1,0 +1,321 @@
+"""From a study to a report: verdicts, figures, alerts and provenance as one frozen value, and its files on disk."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from seqbench import record, store
+from seqbench.cell import canonical_json
+from seqbench.errors import StoreError
+from seqbench.judge import table
+from seqbench.judge.claims.base import ClaimVerdict, interval, number
+from seqbench.judge.figures import FIGURES, style
+from seqbench.judge.report import svg, verdicts
+from seqbench.judge.table import Tables
+from seqbench.plan import Study
+from seqbench.preregistration import installed
+from seqbench.record import Record
+from seqbench.store import Contents
+
+LIBRARIES = ("seqbench", "numpy", "pandas", "scipy", "matplotlib", "jinja2", "pydantic")
+"""What the bytes of a report depend on, besides the records."""
+SHOWN_FAILURES = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A figure with the data behind it."""
+
+    name: str
+    title: str
+    caption: str
+    file: str
+    element: Markup
+    csv: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """A text that the study used, named by its whole sha256."""
+
+    name: str
+    sha256: str
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that a report says. The same records and library versions give the same value, id and bytes."""
+
+    id: str
+    title: str
+    exploratory: bool
+    claims: tuple[ClaimVerdict, ...]
+    figures: tuple[Drawing, ...]
+    figures_of: Mapping[str, tuple[str, ...]]
+    alerts: tuple[str, ...]
+    failures: tuple[Mapping[str, Any], ...]
+    failure_count: int
+    corpora: tuple[Corpus, ...]
+    models: tuple[Mapping[str, Any], ...]
+    provenance: Mapping[str, Any]
+    rerun: tuple[str, ...]
+    level: float
+    error_share: float
+    seeds: str
+
+
+def build_folder(folder: Path) -> Report:
+    """Return the report of the study in a folder.
+
+    Raises StoreError when the folder holds no study.
+    """
+    return build(store.open_study(folder), store.contents(folder))
+
+
+def build(study: Study, contents: Contents) -> Report:
+    """Return the report of a study; the order in which records were read does not matter."""
+    tables = table.tables(study, contents)
+    records = table.accepted(study, contents)
+    judged = verdicts.judge_tables(study, tables)
+    identity = report_id(study, contents)
+    return Report(
+        id=identity,
+        title=study.suite.title,
+        exploratory=not study.confirmatory,
+        claims=judged,
+        figures=tuple(_drawing(name, tables, study) for name in FIGURES.names()),
+        figures_of={name: verdicts.module_of(name).FIGURES for name in study.preregistration.claims},
+        alerts=_alerts(study, contents, tables),
+        failures=_failures(tables.cells),
+        failure_count=int((~tables.cells[table.STATUS].isin(["ok", "unsolved", table.MISSING])).sum()),
+        corpora=_corpora(study, records, tables),
+        models=_models(records),
+        provenance=_provenance(study, contents, records, identity),
+        rerun=_rerun(study),
+        level=study.preregistration.level,
+        error_share=study.preregistration.error_share_not_tested,
+        seeds=_seeds(tables.cells),
+    )
+
+
+def report_id(study: Study, contents: Contents) -> str:
+    """Return the sha256 of the sorted record contents, the study and the library versions, in hexadecimal."""
+    digest = hashlib.sha256()
+    digest.update(study.model_dump_json(by_alias=True).encode())
+    for content in sorted(record.to_json(entry) for _, entry in contents.records):
+        digest.update(hashlib.sha256(content).digest())
+    digest.update(canonical_json(_libraries()).encode())
+    return digest.hexdigest()
+
+
+def write(report: Report, out: Path) -> Path:
+    """Write the page and the files beside it (claims, provenance, data, figures), and return the page.
+
+    Raises StoreError when the folder cannot be written.
+    """
+    content = {
+        "index.html": page(report),
+        "claims.json": _pretty(verdicts.as_json(report.claims)),
+        "provenance.json": _pretty({**report.provenance, "data": {item.name: item.sha256 for item in report.figures}}),
+    }
+    content |= {f"data/{item.name}.csv": item.csv for item in report.figures}
+    content |= {f"figures/{item.name}.svg": item.file for item in report.figures}
+    try:
+        for name, text in content.items():
+            path = out / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+    except OSError as error:
+        raise StoreError(f"{out} cannot be written ({error.strerror}); give another --out") from error
+    return out / "index.html"
+
+
+def page(report: Report) -> str:
+    """Return the whole page: one HTML document without a single outside request."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": number, "plural": _plural}
+    environment.globals |= {"interval": interval, "look": style.look, "effect_text": verdicts.effect_text}
+    folder = files("seqbench.judge.report")
+    template = environment.from_string(folder.joinpath("page.html.jinja").read_text(encoding="utf-8"))
+    css = folder.joinpath("page.css").read_text(encoding="utf-8")
+    return template.render(report=report, css=Markup(css), shown_failures=SHOWN_FAILURES)  # noqa: S704 our own file
+
+
+def _drawing(name: str, tables: Tables, study: Study) -> Drawing:
+    module = FIGURES.load(name)
+    frame = module.select(tables, study)
+    csv = frame.to_csv(index=False, lineterminator="\n")
+    file = svg.standalone(module.draw(frame))
+    return Drawing(
+        name=name,
+        title=module.TITLE,
+        caption=module.CAPTION,
+        file=file,
+        element=Markup(svg.inline(file, name=name, title=module.TITLE)),  # noqa: S704 drawn here; matplotlib escapes text
+        csv=csv,
+        sha256=hashlib.sha256(csv.encode()).hexdigest(),
+        rows=len(frame),
+    )
+
+
+def _alerts(study: Study, contents: Contents, tables: Tables) -> tuple[str, ...]:
+    cells = tables.cells
+    found = []
+    if study.development:
+        found.append("Exploratory: this study ran on development seeds, so no verdict here is confirmatory.")
+    if study.preregistration_sha256 != study.preregistration.sha256:
+        found.append("Exploratory: the margins in study.json were changed after the study was made.")
+    if any(installed().claims.get(name) is None for name in study.preregistration.claims):
+        found.append("Some claims of this study are not pre-registered in this version of seqbench.")
+    missing = int((cells[table.STATUS] == table.MISSING).sum())
+    if missing:
+        found.append(f"{missing} of {len(cells)} planned cells have no record yet; what needs them is not tested.")
+    counts = cells[table.STATUS].value_counts()
+    for status in sorted(set(counts.index) - {"ok", "unsolved", table.MISSING}):
+        found.append(f"{_plural(int(counts[status]), 'cell')} ended as {status}; see Failures.")
+    if "unsolved" in counts:
+        solved = _plural(int(counts["unsolved"]), "cell")
+        found.append(f"{solved} used the whole budget without solving the task; the final value counts.")
+    found += [f"Broken file, not used: {item.reason}" for item in contents.broken]
+    stray = table.unplanned(study, contents)
+    if stray:
+        found.append(f"{_plural(len(stray), 'record')} of no planned cell, not used: {', '.join(stray[:5])}.")
+    ran = cells[cells[table.STATUS] != table.MISSING]
+    for what, column in (("machines", table.MACHINE), ("device classes", table.DEVICE)):
+        names = sorted(set(ran[column]))
+        if len(names) > 1:
+            found.append(f"Cells ran on {len(names)} {what}: {', '.join(names)}.")
+    other = [entry for entry in contents.accepted().values() if entry.preregistration != study.preregistration_sha256]
+    if other:
+        found.append(f"{_plural(len(other), 'record')} made under another pre-registration.")
+    return tuple(found)
+
+
+def _failures(cells: pd.DataFrame) -> tuple[Mapping[str, Any], ...]:
+    failed = cells[~cells[table.STATUS].isin(["ok", "unsolved", table.MISSING])]
+    columns = [table.TASK, table.PROBE, table.MODEL, table.LENGTH, table.SEED, table.STATUS, table.ERROR]
+    rows = failed.sort_values(columns[:6])[columns].to_dict("records")
+    return tuple({str(key): value for key, value in row.items()} for row in rows[:SHOWN_FAILURES])
+
+
+def _corpora(study: Study, records: Mapping[str, Record], tables: Tables) -> tuple[Corpus, ...]:
+    found: dict[str, Corpus] = {}
+    for entry in records.values():
+        if entry.corpus is not None:
+            facts = tuple(f"{key} {value}" for key, value in entry.corpus.model_dump().items() if _is_fact(key, value))
+            found[entry.corpus.sha256] = Corpus(name=entry.corpus.name, sha256=entry.corpus.sha256, facts=facts)
+    if study.corpus is not None and study.corpus.sha256 not in found:
+        facts = (f"split {study.corpus.split}",)
+        found[study.corpus.sha256] = Corpus(name=study.corpus.name, sha256=study.corpus.sha256, facts=facts)
+    real = [found[key] for key in sorted(found, key=lambda key: (found[key].name, key))]
+    return (*real, *_generated(study, tables))
+
+
+def _generated(study: Study, tables: Tables) -> tuple[Corpus, ...]:
+    """Return the generated texts: the preset and, where records hold it, the exact entropy that no model can beat."""
+    if "floor_bits_per_character" not in tables.wide:
+        return ()
+    joined = tables.cells.join(tables.wide["floor_bits_per_character"], on=table.FINGERPRINT)
+    joined = joined.dropna(subset=["floor_bits_per_character"])
+    found = []
+    for (task, params), rows in joined.groupby([table.TASK, table.PARAMS]):
+        card = study.cards[str(task)].params | json.loads(str(params))
+        floors = rows.groupby(table.SEED)["floor_bits_per_character"].first()
+        span = number(floors.min()) if floors.nunique() == 1 else f"{number(floors.min())} to {number(floors.max())}"
+        facts = (
+            *(f"{key} {value}" for key, value in sorted(card.items())),
+            f"exact entropy of the held-out text {span} bit/character over {_plural(len(floors), 'seed')}",
+            "generated anew from the seed of each cell, so it has no file and no sha256",
+        )
+        found.append(Corpus(name=str(task).capitalize(), sha256="", facts=facts))
+    return tuple(found)
+
+
+def _is_fact(key: str, value: object) -> bool:
+    return key not in ("name", "sha256") and value is not None
+
+
+def _models(records: Mapping[str, Record]) -> tuple[Mapping[str, Any], ...]:
+    rows = {
+        (entry.cell.model, entry.model.width, entry.model.layers, entry.cell.task): {
+            "model": entry.cell.model,
+            "task": entry.cell.task,
+            "width": entry.model.width,
+            "layers": entry.model.layers,
+            "parameters": entry.model.parameters,
+            "body_parameters": entry.model.body_parameters,
+            "implementation": entry.model.implementation,
+        }
+        for entry in records.values()
+        if entry.model is not None
+    }
+    names = [str(row["model"]) for row in rows.values()]
+    order = {name: place for place, name in enumerate(style.ordered(names))}
+    return tuple(sorted(rows.values(), key=lambda row: (row["task"], order[row["model"]], row["width"], row["layers"])))
+
+
+def _provenance(study: Study, contents: Contents, records: Mapping[str, Record], identity: str) -> dict[str, Any]:
+    places = {
+        canonical_json(entry.environment.model_dump(mode="json")): entry.environment for entry in records.values()
+    }
+    finished = sorted(entry.finished for entry in records.values())
+    return {
+        "report_id": identity,
+        "suite": study.suite_name,
+        "development": study.development,
+        "preregistration_sha256": study.preregistration_sha256,
+        "preregistration_unchanged": study.preregistration_sha256 == study.preregistration.sha256,
+        "measurement_version": study.measurement_version,
+        "rates_from": study.suite.rates_from,
+        "own_models": study.own_models,
+        "records": len(contents.records),
+        "accepted": len(records),
+        "broken": len(contents.broken),
+        "first_finished": finished[0] if finished else None,
+        "last_finished": finished[-1] if finished else None,
+        "wall_seconds": round(sum(entry.wall_seconds for entry in records.values()), 1),
+        "environments": [places[key].model_dump(mode="json") for key in sorted(places)],
+        "rendered_with": _libraries(),
+    }
+
+
+def _libraries() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
+
+
+def _rerun(study: Study) -> tuple[str, ...]:
+    extra = " --corpus NAME_OR_PATH" if study.corpus else ""
+    extra += " --development" if study.development else ""
+    name = study.suite_name
+    return (
+        f"seqbench run --suite {name} --results results/{name}{extra}",
+        f"seqbench report --results results/{name} --out reports/{name}",
+    )
+
+
+def _seeds(cells: pd.DataFrame) -> str:
+    if cells.empty:
+        return "none"
+    return f"{cells[table.SEED].min()} to {cells[table.SEED].max()}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,166 @@
+"""From a study to the verdicts of all claims; the same records in any order give the same verdicts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from seqbench import store
+from seqbench.errors import ContractError
+from seqbench.judge import stats, table
+from seqbench.judge.claims import CLAIMS
+from seqbench.judge.claims.base import (
+    AtomVerdict,
+    ClaimModule,
+    ClaimVerdict,
+    conclude,
+    interval,
+    not_preregistered,
+    number,
+    prepare,
+)
+from seqbench.judge.rules import AtomLevels
+from seqbench.judge.table import Tables
+from seqbench.plan import Study
+from seqbench.preregistration import installed
+from seqbench.store import Contents
+
+
+def judge_folder(folder: Path) -> tuple[ClaimVerdict, ...]:
+    """Return one verdict per claim for the study in a folder.
+
+    Raises StoreError when the folder holds no study.
+    """
+    return judge_study(store.open_study(folder), store.contents(folder))
+
+
+def judge_study(study: Study, contents: Contents) -> tuple[ClaimVerdict, ...]:
+    """Return one verdict per claim: those installed, in their order, then those that only the study knows."""
+    return judge_tables(study, table.tables(study, contents))
+
+
+def judge_tables(study: Study, tables: Tables) -> tuple[ClaimVerdict, ...]:
+    """Return one verdict per claim from frames that are already there.
+
+    Margins, arms and rules are the study's own; Holm's procedure runs over its claims, once in each direction.
+    """
+    rules = study.preregistration
+    cases = [prepare(name, claim, tables, rules) for name, claim in rules.claims.items()]
+    support = stats.holm_levels([case.p.support for case in cases], rules.level)
+    contradict = stats.holm_levels([case.p.contradict for case in cases], rules.level)
+    levels = [AtomLevels(*pair) for pair in zip(support, contradict, strict=True)]
+    found = {case.name: conclude(case, level, module_of(case.name)) for case, level in zip(cases, levels, strict=True)}
+    known = installed().claims
+    others = {name: not_preregistered(name, claim) for name, claim in known.items() if name not in found}
+    order = (*known, *(name for name in found if name not in known))
+    return tuple((found | others)[name] for name in order)
+
+
+def module_of(claim: str) -> ClaimModule:
+    """Return the module of a claim; one without a module is judged by its rule alone.
+
+    Raises ContractError when a plug-in lacks a part of the contract.
+    """
+    if claim not in CLAIMS.names():
+        return _PLAIN
+    found = CLAIMS.load(claim)
+    lacking = [name for name in ("finding", "qualifications", "FIGURES") if name not in vars(found)]
+    if lacking:
+        raise ContractError(f"claim {claim}: {found.__name__} lacks {', '.join(lacking)}")
+    return cast(ClaimModule, found)
+
+
+_PLAIN = cast(ClaimModule, SimpleNamespace(FIGURES=(), finding=lambda _atoms: "", qualifications=lambda _atoms: ()))
+
+
+def as_json(verdicts: tuple[ClaimVerdict, ...]) -> list[dict[str, Any]]:
+    """Return the content of claims.json: one entry per claim, plain values, null where there is no number."""
+    return [_claim_json(verdict) for verdict in verdicts]
+
+
+def rows(verdicts: tuple[ClaimVerdict, ...]) -> list[dict[str, str]]:
+    """Return a row of texts per claim for a terminal table, with `name` first."""
+    return [
+        {
+            "name": verdict.claim,
+            "title": verdict.title,
+            "verdict": verdict.verdict.value,
+            "effect": effect_text(verdict.deciding),
+            "n": str(verdict.deciding.n) if verdict.deciding and verdict.deciding.n else "–",
+            "wording": verdict.wording,
+            "qualification": "; ".join(verdict.qualifications),
+        }
+        for verdict in verdicts
+    ]
+
+
+def effect_text(atom: AtomVerdict | None) -> str:
+    """Return `effect [lower, upper] unit` of an atom, or a dash."""
+    if atom is None or atom.effect is None:
+        return "–"
+    return f"{number(atom.effect)} {interval(atom.lower, atom.upper)} {atom.unit}"
+
+
+def _claim_json(verdict: ClaimVerdict) -> dict[str, Any]:
+    atom = verdict.deciding
+    return {
+        "claim": verdict.claim,
+        "title": verdict.title,
+        "sentence": verdict.sentence,
+        "verdict": verdict.verdict.value,
+        "effect": atom.effect if atom else None,
+        "unit": atom.unit if atom else None,
+        "interval": _interval(atom),
+        "n": atom.n if atom else 0,
+        "decided_by": verdict.headline,
+        "wording": verdict.wording,
+        "qualification": "; ".join(verdict.qualifications),
+        "scope": verdict.scope,
+        "rule": verdict.rule,
+        "cells": {"planned": verdict.planned, "ran": verdict.ran},
+        "level": _levels(verdict.levels),
+        "atoms": [_atom_json(item) for item in verdict.atoms],
+    }
+
+
+def _atom_json(atom: AtomVerdict) -> dict[str, Any]:
+    return {
+        "atom": atom.name,
+        "verdict": atom.verdict.value,
+        "effect": atom.effect,
+        "interval": _interval(atom),
+        "n": atom.n,
+        "unit": atom.unit,
+        "estimand": atom.estimand,
+        "test": atom.test,
+        "in_rule": atom.in_rule,
+        "p": {"support": atom.p.support, "contradict": atom.p.contradict} if atom.p else None,
+        "level": _levels(atom.levels),
+        "margins": {"support": atom.support, "contradict": atom.contradict, "equivalence": atom.equivalence},
+        "reason": atom.reason,
+        "arms": [
+            {
+                "arm": arm.name,
+                "model": arm.model,
+                "mean": arm.mean,
+                "interval": None if arm.lower is None else [arm.lower, arm.upper],
+                "values": list(arm.values),
+                "planned": arm.planned,
+                "ran": arm.ran,
+                "failed": arm.failed,
+            }
+            for arm in atom.arms
+        ],
+        "controls": [
+            {"arm": item.arm, "measurement": item.measurement, "mean": item.mean, "above": item.above}
+            for item in atom.controls
+        ],
+    }
+
+
+def _interval(atom: AtomVerdict | None) -> list[float] | None:
+    return [atom.lower, atom.upper] if atom and atom.lower is not None and atom.upper is not None else None
+
+
+def _levels(levels: AtomLevels | None) -> Mapping[str, float] | None:
+    return {"support": levels.support, "contradict": levels.contradict} if levels else None

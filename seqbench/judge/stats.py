@@ -1,0 +1,236 @@
+"""Tests and intervals: arrays and a random generator in, numbers out. One-sided p-values in both directions.
+
+A p-value pair answers two questions about θ and a margin: `greater` belongs to H0: θ ≤ margin, `less` to
+H0: θ ≥ margin.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+Array = NDArray[np.float64]
+
+LARGEST_ENUMERATION = 200_000
+"""Above this many rearrangements a permutation test draws instead of counting."""
+DRAWS = 19_999
+"""Rearrangements drawn where they cannot be counted; with the observed one they make 20 000."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One-sided p-values: `greater` small speaks for θ > margin, `less` small for θ < margin."""
+
+    greater: float
+    less: float
+
+    def worse(self, other: "Pair") -> "Pair":
+        """Return the larger p-value of each direction: two tests must agree, so the weaker one rules."""
+        return Pair(max(self.greater, other.greater), max(self.less, other.less))
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A lower and an upper confidence bound, each one-sided."""
+
+    lower: float
+    upper: float
+
+
+NEVER = Pair(1.0, 1.0)
+NOWHERE = Bounds(-math.inf, math.inf)
+
+
+def t_one_sample(values: Array, margin: float) -> Pair:
+    """Return Student's one-sample test (Student 1908).
+
+    t = (mean − margin) / (s / √n) with n − 1 degrees of freedom. Fewer than two values decide
+    nothing: both p-values are 1.
+    """
+    if len(values) < 2:
+        return NEVER
+    return _t_tails(values.mean() - margin, _standard_error(values), len(values) - 1)
+
+
+def t_bounds(values: Array, *, lower_level: float, upper_level: float) -> Bounds:
+    """Return mean ± t(1 − level, n − 1) · s / √n, each bound one-sided at its own level."""
+    if len(values) < 2:
+        return NOWHERE
+    return _t_interval(values.mean(), _standard_error(values), len(values) - 1, lower_level, upper_level)
+
+
+def sign_flip(values: Array, margin: float, rng: np.random.Generator) -> Pair:
+    """Return the exact sign-flip test of a mean (Fisher 1935).
+
+    p = the share of the 2ⁿ sign patterns of (values − margin) whose sum is at least (at most) the observed one.
+    Smallest attainable p: 2⁻ⁿ.
+
+    Beyond `LARGEST_ENUMERATION` patterns `DRAWS` of them are drawn and the observed one is counted in.
+    """
+    shifted = values - margin
+    if len(shifted) == 0:
+        return NEVER
+    if 2 ** len(shifted) <= LARGEST_ENUMERATION:
+        return _tails(_sign_patterns(len(shifted)) @ shifted, shifted.sum(), drawn=False)
+    signs = rng.choice(np.array([-1.0, 1.0]), size=(DRAWS, len(shifted)))
+    return _tails(signs @ shifted, shifted.sum(), drawn=True)
+
+
+def welch(subject: Array, reference: Array, margin: float) -> Pair:
+    """Return Welch's unequal-variance test of mean(subject) − mean(reference) against a margin (Welch 1947).
+
+    Degrees of freedom by Satterthwaite: (u + v)² / (u² / (n − 1) + v² / (m − 1)) with u = s₁²/n, v = s₂²/m.
+    """
+    if min(len(subject), len(reference)) < 2:
+        return NEVER
+    error, freedom = _welch_error(subject, reference)
+    return _t_tails(subject.mean() - reference.mean() - margin, error, freedom)
+
+
+def welch_bounds(subject: Array, reference: Array, *, lower_level: float, upper_level: float) -> Bounds:
+    """Return the bounds of mean(subject) − mean(reference) that invert Welch's test."""
+    if min(len(subject), len(reference)) < 2:
+        return NOWHERE
+    error, freedom = _welch_error(subject, reference)
+    return _t_interval(subject.mean() - reference.mean(), error, freedom, lower_level, upper_level)
+
+
+def permutation(subject: Array, reference: Array, margin: float, rng: np.random.Generator) -> Pair:
+    """Return the exact permutation test of a difference of means (Pitman 1937).
+
+    The subject is shifted by the margin; p = the share of the C(n+m, n) divisions whose difference is at least
+    (at most) the observed one.
+
+    Beyond `LARGEST_ENUMERATION` divisions `DRAWS` of them are drawn and the observed one is counted in.
+    """
+    n, m = len(subject), len(reference)
+    if min(n, m) == 0:
+        return NEVER
+    pooled = np.concatenate([subject - margin, reference])
+    # With the pooled sum fixed, the difference of means rises exactly with the sum of the first part.
+    observed = pooled[:n].sum()
+    if math.comb(n + m, n) <= LARGEST_ENUMERATION:
+        return _tails(pooled[_divisions(n + m, n)].sum(axis=1), observed, drawn=False)
+    drawn = rng.permuted(np.tile(pooled, (DRAWS, 1)), axis=1)[:, :n].sum(axis=1)
+    return _tails(drawn, observed, drawn=True)
+
+
+def one_sample(values: Array, margin: float, rng: np.random.Generator) -> Pair:
+    """Return Student's and the sign-flip test of one mean together: the larger p-value of each direction."""
+    return t_one_sample(values, margin).worse(sign_flip(values, margin, rng))
+
+
+def two_sample(subject: Array, reference: Array, margin: float, rng: np.random.Generator) -> Pair:
+    """Return Welch's test and the permutation test together: the larger p-value of each direction."""
+    return welch(subject, reference, margin).worse(permutation(subject, reference, margin, rng))
+
+
+@dataclass(frozen=True, slots=True)
+class Equivalence:
+    """p-values of |θ| < Δ (`inside`) and of |θ| > Δ (`outside`)."""
+
+    inside: float
+    outside: float
+
+
+def tost(values: Array, equivalence: float, rng: np.random.Generator) -> Equivalence:
+    """Return the two one-sided tests of |θ| < Δ (Schuirmann 1987).
+
+    inside = the larger p of θ > −Δ and θ < Δ: at level α the same as a 1 − 2α interval within (−Δ, Δ).
+    outside = the smaller p of θ < −Δ and θ > Δ.
+    """
+    low, high = one_sample(values, -equivalence, rng), one_sample(values, equivalence, rng)
+    return Equivalence(inside=max(low.greater, high.less), outside=min(low.less, high.greater))
+
+
+def clopper_pearson(successes: int, trials: int, *, level: float = 0.05) -> Bounds:
+    """Return the exact two-sided 1 − level interval of a share (Clopper & Pearson 1934), by beta quantiles."""
+    if trials == 0:
+        return Bounds(0.0, 1.0)
+    lower = special.betaincinv(successes, trials - successes + 1, level / 2) if successes else 0.0
+    upper = special.betaincinv(successes + 1, trials - successes, 1 - level / 2) if successes < trials else 1.0
+    return Bounds(float(lower), float(upper))
+
+
+def bonferroni(p_values: Sequence[float]) -> float:
+    """Return k times the smallest of k p-values, at most 1: the p-value of "at least one" (Dunn 1961)."""
+    return min(1.0, len(p_values) * min(p_values, default=1.0))
+
+
+def holm_levels(p_values: Sequence[float], level: float) -> tuple[float, ...]:
+    """Return the level at which Holm's step-down procedure (1979) tested each hypothesis, in the order given.
+
+    The i-th smallest of m is tested at level / (m − i + 1) as long as every smaller one was rejected; from the
+    first that was not, the level stays. So a hypothesis is rejected exactly when its p-value is at most its level.
+    """
+    order = sorted(range(len(p_values)), key=lambda index: (p_values[index], index))
+    levels = [0.0] * len(p_values)
+    rejected = 0
+    for index in order:
+        levels[index] = level / (len(p_values) - rejected)
+        if p_values[index] <= levels[index] and rejected < len(p_values) - 1:
+            rejected += 1
+    return tuple(levels)
+
+
+def seeds_needed(effect: float, spread: float, margin: float, *, level: float, largest: int = 1000) -> int | None:
+    """Return the smallest n at which a mean `effect` with SD `spread` would pass a margin, on either side.
+
+    It must pass Student's test at `level` and have 2⁻ⁿ ≤ level, so that the exact test can pass too; None if
+    `largest` is too few.
+    """
+    distance = abs(effect - margin)
+    for n in range(max(2, math.ceil(-math.log2(level))), largest + 1):
+        if spread == 0.0 or distance * math.sqrt(n) / spread >= special.stdtrit(n - 1, 1 - level):
+            return n if distance > 0 else None
+    return None
+
+
+def _standard_error(values: Array) -> float:
+    return float(values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def _welch_error(subject: Array, reference: Array) -> tuple[float, float]:
+    u, v = _standard_error(subject) ** 2, _standard_error(reference) ** 2
+    if u + v == 0.0:
+        return 0.0, float(len(subject) + len(reference) - 2)
+    freedom = (u + v) ** 2 / (u**2 / (len(subject) - 1) + v**2 / (len(reference) - 1))
+    return math.sqrt(u + v), freedom
+
+
+def _t_tails(distance: float, error: float, freedom: float) -> Pair:
+    if error == 0.0:  # every value alike: the mean is known, and t would be 0/0 or infinite
+        return Pair(float(distance <= 0), float(distance >= 0))
+    t = distance / error
+    return Pair(float(stats.t.sf(t, freedom)), float(stats.t.cdf(t, freedom)))
+
+
+def _t_interval(mean: float, error: float, freedom: float, lower_level: float, upper_level: float) -> Bounds:
+    down, up = special.stdtrit(freedom, 1 - lower_level), special.stdtrit(freedom, 1 - upper_level)
+    return Bounds(float(mean - down * error), float(mean + up * error))
+
+
+def _tails(rearranged: Array, observed: float, *, drawn: bool) -> Pair:
+    # Sums of the same numbers in another order differ by rounding; equal ones must count as equal.
+    slack = 1e-9 * (abs(observed) + float(np.abs(rearranged).max()))
+    above = int((rearranged >= observed - slack).sum()) + drawn
+    below = int((rearranged <= observed + slack).sum()) + drawn
+    return Pair(above / (len(rearranged) + drawn), below / (len(rearranged) + drawn))
+
+
+@lru_cache(maxsize=8)
+def _sign_patterns(n: int) -> Array:
+    """Return all 2ⁿ sign patterns: (2ⁿ, n)."""
+    bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    return np.asarray(2.0 * bits - 1.0, dtype=np.float64)
+
+
+@lru_cache(maxsize=8)
+def _divisions(total: int, n: int) -> NDArray[np.intp]:
+    """Return all choices of n out of `total` positions: (C(total, n), n)."""
+    return np.array(list(combinations(range(total), n)), dtype=np.intp)

@@ -1,0 +1,146 @@
+"""From a study folder's contents to tidy frames: one row per thing, every column named once, here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from seqbench import plan
+from seqbench.cell import Cell, canonical_json
+from seqbench.plan import Study
+from seqbench.record import Record
+from seqbench.store import Contents
+
+FINGERPRINT = "fingerprint"
+GROUP = "group"
+TASK = "task"
+PROBE = "probe"
+MODEL = "model"
+LENGTH = "length"
+WIDTH = "width"
+LAYERS = "layers"
+PARAMS = "params"
+SEED = "seed"
+STEPS = "steps"
+MACHINE = "machine"
+DEVICE = "device"
+LANE = "lane"
+STATUS = "status"
+ERROR = "error"
+MEASUREMENT = "measurement"
+VALUE = "value"
+UNIT = "unit"
+AXIS = "axis"
+AT = "at"
+
+CELL_COLUMNS = (FINGERPRINT, GROUP, TASK, PROBE, MODEL, LENGTH, WIDTH, LAYERS, PARAMS, SEED, STEPS)
+RECORD_COLUMNS = (MACHINE, DEVICE, LANE, STATUS, ERROR)
+ROW_COLUMNS = tuple(name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, STEPS, ERROR))
+
+MISSING = "missing"
+"""The status of a planned cell without an accepted record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """All that is judged and drawn: planned cells, measurements, series, and the measurements side by side.
+
+    wide: one row per accepted record (index: fingerprint), one column per measurement name.
+    """
+
+    cells: pd.DataFrame
+    measurements: pd.DataFrame
+    series: pd.DataFrame
+    wide: pd.DataFrame
+
+
+def tables(study: Study, contents: Contents) -> Tables:
+    """Return every frame of a study; the order in which records were read does not matter."""
+    measured = measurements(study, contents)
+    once = measured.drop_duplicates([FINGERPRINT, MEASUREMENT], keep="last")
+    wide = once.pivot(index=FINGERPRINT, columns=MEASUREMENT, values=VALUE)
+    return Tables(cells(study, contents), measured, series(study, contents), wide)
+
+
+def accepted(study: Study, contents: Contents) -> dict[str, Record]:
+    """Return the accepted record of every planned cell that has one, by fingerprint, in planned order."""
+    found = contents.accepted()
+    return {entry.fingerprint: found[entry.fingerprint] for entry in plan.planned(study) if entry.fingerprint in found}
+
+
+def cells(study: Study, contents: Contents) -> pd.DataFrame:
+    """Return one row per planned cell, with its status, or "missing" where it has no accepted record."""
+    found = contents.accepted()
+    rows = []
+    for entry in plan.planned(study):
+        record = found.get(entry.fingerprint)
+        rows.append(_cell_row(entry.cell, entry.fingerprint, entry.group) | _record_row(record))
+    return _frame(rows, (*CELL_COLUMNS, *RECORD_COLUMNS))
+
+
+def measurements(study: Study, contents: Contents) -> pd.DataFrame:
+    """Return one row per accepted record of a planned cell and measurement."""
+    rows = [
+        shared | {MEASUREMENT: item.name, VALUE: item.value, UNIT: item.unit}
+        for shared, record in _records(study, contents)
+        for item in record.measurements
+    ]
+    return _frame(rows, (*ROW_COLUMNS, MEASUREMENT, VALUE, UNIT))
+
+
+def series(study: Study, contents: Contents) -> pd.DataFrame:
+    """Return one row per point of every measurement that has a series."""
+    rows = [
+        shared | {MEASUREMENT: item.name, AXIS: item.series.axis, AT: at, VALUE: value, UNIT: item.unit}
+        for shared, record in _records(study, contents)
+        for item in record.measurements
+        if item.series is not None
+        for at, value in zip(item.series.at, item.series.values, strict=True)
+    ]
+    return _frame(rows, (*ROW_COLUMNS, MEASUREMENT, AXIS, AT, VALUE, UNIT))
+
+
+def unplanned(study: Study, contents: Contents) -> tuple[str, ...]:
+    """Return the files of valid records that belong to no planned cell; they are reported, never used."""
+    known = {entry.fingerprint for entry in plan.planned(study)}
+    return tuple(name for name, record in contents.records if record.fingerprint not in known)
+
+
+def _records(study: Study, contents: Contents) -> Iterable[tuple[dict[str, Any], Record]]:
+    for key, record in accepted(study, contents).items():
+        row = _cell_row(record.cell, key, "") | _record_row(record)
+        yield {name: row[name] for name in ROW_COLUMNS}, record
+
+
+def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:
+    return {
+        FINGERPRINT: fingerprint,
+        GROUP: group,
+        TASK: cell.task,
+        PROBE: cell.probe or "",
+        MODEL: cell.model,
+        LENGTH: cell.length,
+        WIDTH: cell.width,
+        LAYERS: cell.layers,
+        PARAMS: canonical_json(dict(cell.params)),
+        SEED: cell.seed,
+        STEPS: cell.training.steps if cell.training else 0,
+    }
+
+
+def _record_row(record: Record | None) -> dict[str, Any]:
+    if record is None:
+        return {MACHINE: "", DEVICE: "", LANE: "", STATUS: MISSING, ERROR: ""}
+    place = record.environment
+    return {
+        MACHINE: place.machine,
+        DEVICE: place.device,
+        LANE: record.lane,
+        STATUS: record.status,
+        ERROR: record.error or "",
+    }
+
+
+def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(columns))
