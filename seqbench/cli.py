@@ -281,6 +281,8 @@ def _run(
     retry: tuple[str, ...] = (),
     development: bool = False,
 ) -> None:
+    study = _study(suite, corpus=corpus, split=split, tasks=tasks, development=development)  # before torch: two seconds
+
     from seqbench import corpus as corpora
     from seqbench import terminal
     from seqbench.measure import conduct
@@ -295,7 +297,7 @@ def _run(
     )
     with terminal.watching() as watch:
         conduct.conduct(
-            _study(suite, corpus=corpus, split=split, tasks=tasks, development=development),
+            study,
             results,
             settings=settings,
             corpus_path=corpora.locate(corpus) if corpus else None,
@@ -319,7 +321,7 @@ def _print_verdicts(results: Path, *, as_json: bool) -> None:
     import json
 
     from seqbench import terminal
-    from seqbench.judge import verdicts as judging
+    from seqbench.judge.report import verdicts as judging
 
     judged = judging.judge_folder(results)
     if as_json:
@@ -332,7 +334,7 @@ def _print_verdicts(results: Path, *, as_json: bool) -> None:
 def _report(results: Path, out: Path) -> None:
     from seqbench.judge.report import build
 
-    typer.echo(build.write(build.build(results), out))
+    typer.echo(build.write(build.build_folder(results), out))
 
 
 def _folders(tasks: Path | None) -> tuple[Path, ...]:

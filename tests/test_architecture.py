@@ -20,7 +20,7 @@ ROWS = (
     ("measure.training", "measure.probes"),
     ("measure.environment", "measure.executors", "measure.runner", "measure.conduct"),
     ("judge.table", "judge.stats", "judge.rules", "judge.evidence"),
-    ("judge.claims", "judge.figures", "judge.verdicts"),
+    ("judge.claims", "judge.figures"),
     ("judge.report",),
     ("hub",),
     ("catalogue", "terminal", "cli", "__main__", "__init__"),

@@ -153,7 +153,7 @@ def test_help_answers_at_once():
         (
             ["run", "--suite", "card.toml", "--tasks", "cards", "--results", "R"],
             2,
-            "seqbench: mine.toml: unknown key 'sorce', did you mean 'source'?",
+            "seqbench: mine.toml: missing key 'source'; unknown key 'sorce', did you mean 'source'?",
         ),
         (["run", "--suite", "smoke", "--results", "/proc/nowhere"], 1, "seqbench: /proc/nowhere cannot be written"),
         (

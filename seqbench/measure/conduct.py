@@ -15,7 +15,7 @@ from seqbench.measure import models, runner
 from seqbench.measure.corpora import text as real_text
 from seqbench.measure.environment import describe
 from seqbench.measure.executors import EXECUTORS
-from seqbench.measure.executors.base import Work
+from seqbench.measure.executors.base import Execute, Work
 from seqbench.measure.generators import GENERATORS
 from seqbench.measure.runner import Context
 from seqbench.plan import Planned, Study
@@ -66,6 +66,7 @@ def conduct(
     StudyLocked when another process writes into the folder, StudyMismatch when it holds another study,
     StoreError when a record cannot be written.
     """
+    execute = EXECUTORS.load(settings.executor).execute
     _check_device(settings.device)
     _check_groups(study)
     _check_text(study, corpus_path)
@@ -78,7 +79,7 @@ def conduct(
         started(len(todo), len(planned))
         costs = plan.Costs.of(held.accepted().values(), machine=describe(settings.device, threads=1).machine)
         longest_first = sorted(todo, key=lambda entry: -costs.seconds(entry.cell))
-        for record in _records(longest_first, _work(study, settings, corpus_path), settings.executor):
+        for record in _records(longest_first, _work(study, settings, corpus_path), execute):
             store.save(folder, record)
             finished(record)
 
@@ -117,8 +118,7 @@ def _check_text(study: Study, corpus_path: Path | None) -> None:
             real_text.require(text, max(group.lengths))
 
 
-def _records(cells: Iterable[Planned], work: Work, executor: str) -> Iterator[Record]:
-    execute = EXECUTORS.load(executor).execute
+def _records(cells: Iterable[Planned], work: Work, execute: Execute) -> Iterator[Record]:
     again: list[Planned] = []
     by_fingerprint = {entry.fingerprint: entry for entry in cells}
     for record in execute(work, list(by_fingerprint.values())):

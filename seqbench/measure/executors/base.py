@@ -1,6 +1,6 @@
 """The contract of every executor: `execute(work, cells) -> Iterator[Record]`, one record per cell, in any order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from seqbench.plan import Planned
@@ -22,3 +22,6 @@ class Work:
     failed: Failed
     timeout_seconds: float
     workers: int = 1
+
+
+Execute = Callable[[Work, Sequence[Planned]], Iterator[Record]]
