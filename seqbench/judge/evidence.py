@@ -174,9 +174,10 @@ def _arm_rows(arm: Arm, atom: Atom, tables: Tables, rules: Preregistration) -> p
         tables.wide, left_on=table.FINGERPRINT, right_index=True, how="left"
     )
     wide = rows.reindex(columns=sorted({*tables.wide.columns, *_columns(atom)})).astype(float)
-    # What is missing because its cell failed is read from the other cells of the same arm: baselines,
-    # chance and floor are properties of the data, not of the model.
-    around = wide.mean().to_dict()
+    # A baseline, chance or floor that a failed cell lacks is read from the task's other cells: these are properties of
+    # the data, not of the model.
+    same_task = tables.cells[tables.cells[table.TASK] == arm.task][table.FINGERPRINT]
+    around = tables.wide.reindex(index=same_task, columns=wide.columns).astype(float).mean().to_dict()
     result = rows[[table.SEED, table.STATUS]].copy()
     status_rule = result[table.STATUS].map(lambda status: rules.failures.get(status, VALUE))
     value = wide[atom.measurement].where(np.isfinite(wide[atom.measurement]))
@@ -292,7 +293,7 @@ def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
 
 
 def _why_vacuous(control: ControlResult) -> str:
-    mean = "no value" if control.mean is None else f"{control.mean:.3g}"
+    mean = "no value" if control.mean is None else f"{control.mean:.3g}".replace("-", "−")
     return f"control failed: {control.model} has {control.measurement} {mean}, needed above {control.above:g}"
 
 

@@ -185,6 +185,11 @@ def number(value: float | None) -> str:
     return f"−{text}" if value < 0 else text
 
 
+def given(value: float | None) -> str:
+    """Return a number that somebody chose, as short as it was written: margins, levels, thresholds."""
+    return "–" if value is None else f"{value:.3g}".replace("-", "−")
+
+
 def measured(atom: AtomVerdict) -> str:
     """Return effect, unit, interval and n of an atom as text: `0.57 nat/step [0.55, 0.59], n = 8`."""
     if atom.effect is None:

@@ -1,6 +1,7 @@
 """C1: vanilla recurrent networks suffer from vanishing or exploding gradients."""
 
-from seqbench.judge.claims.base import Atoms, measured, number
+from seqbench import variant
+from seqbench.judge.claims.base import Atoms, AtomVerdict, measured, number
 from seqbench.judge.rules import Verdict
 
 FIGURES = ("gradient_by_lag", "gradient_slopes", "recall_by_lag", "gradient_norm_training")
@@ -29,10 +30,7 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
             "initialisation"
         )
     if vanishing and vanishing.verdict is Verdict.SUPPORTED:
-        if exploding and exploding.verdict is Verdict.SUPPORTED:
-            found.append("exploding needs a recurrent gain above 1: at library initialisation gradients only vanish")
-        else:
-            found.append("vanishing only: at library initialisation gradients did not explode")
+        found.append(_about_exploding(exploding))
     strong = harm.arm("strong") if harm else None
     if strong and strong.mean is not None and harm:
         found.append(
@@ -40,3 +38,20 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
             f"{number(strong.mean)} {harm.unit}, n = {len(strong.values)}, under the same budget"
         )
     return tuple(found)
+
+
+def _about_exploding(sweep: AtomVerdict | None) -> str:
+    """Return what the gain sweep shows beside the vanishing; an arm explodes where its interval lies above 0."""
+    arms = [arm for arm in sweep.arms if arm.lower is not None] if sweep else []
+    exploding = [_gain(arm.model) for arm in arms if (arm.lower or 0.0) > 0]
+    if not arms:
+        return "at library initialisation gradients only vanish; exploding was not tested"
+    if not exploding:
+        return "vanishing only: gradients exploded nowhere in the gain sweep"
+    if min(exploding) > 1:
+        return "exploding needs a recurrent gain above 1: at library initialisation gradients only vanish"
+    return "at library initialisation gradients only vanish"
+
+
+def _gain(model: str) -> float:
+    return float(dict(variant.parse(model).options).get("gain", 1.0))

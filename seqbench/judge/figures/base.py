@@ -12,7 +12,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from seqbench.judge import stats, table
 from seqbench.judge.figures import style
@@ -69,6 +71,13 @@ def empty(why: str = "no records") -> Figure:
 def legend(axes: Axes, *, title: str | None = None) -> None:
     """Put the legend to the right of a panel, where it hides nothing."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), title=title, alignment="left", handlelength=2.6)
+
+
+def plain_log(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers at 1, 2 and 5."""
+    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}".replace(",", " ")))
+    axis.set_minor_locator(NullLocator())
 
 
 def with_panels(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -39,6 +39,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             _lines(axis, panel)
             axis.axhline(panel["clip_norm"].iloc[0], color=style.INK, linestyle="--", linewidth=0.9, label="clipped at")
             axis.set_yscale("log")
+            base.plain_log(axis.yaxis)
             axis.set(title=task, xlabel="training step", ylabel="gradient norm (1, log scale)")
             base.legend(axis)
     return figure

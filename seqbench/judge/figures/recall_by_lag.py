@@ -42,7 +42,10 @@ def draw(frame: pd.DataFrame) -> Figure:
                 shift = 1.03 ** (place - (len(models) - 1) / 2)
                 _line(axis, panel[panel[table.MODEL] == model], style.look(model), shift)
             axis.axhline(0.0, color=style.INK, linewidth=1.0, linestyle="--", alpha=0.7, label="chance")
+            axis.axhline(1.0, color=style.INK, linewidth=0.6, linestyle=":", alpha=0.7, label="perfect")
             axis.set_xscale("log")
+            # Intervals of few seeds may leave the possible range; the range is what is worth the room.
+            axis.set_ylim(min(-0.15, float(panel[table.VALUE].min()) - 0.03), 1.1)
             ticks = sorted(set(panel[table.AT]))
             axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
             axis.minorticks_off()

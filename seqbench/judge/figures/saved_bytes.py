@@ -43,6 +43,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             ticks = sorted(set(panel[table.LENGTH]))
             axis.set_xticks(ticks, [str(tick) for tick in ticks])
             axis.minorticks_off()
+            base.plain_log(axis.yaxis)
             axis.set(title=f"width {width}", xlabel="sequence length T (tokens)", ylabel="saved bytes (byte/token)")
             base.legend(axis)
     return figure

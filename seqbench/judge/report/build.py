@@ -17,7 +17,7 @@ from seqbench import record, store
 from seqbench.cell import canonical_json
 from seqbench.errors import StoreError
 from seqbench.judge import table
-from seqbench.judge.claims.base import ClaimVerdict, interval, number
+from seqbench.judge.claims.base import ClaimVerdict, given, interval, number
 from seqbench.judge.figures import FIGURES, style
 from seqbench.judge.report import svg, verdicts
 from seqbench.judge.table import Tables
@@ -147,7 +147,7 @@ def page(report: Report) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "plural": _plural}
+    environment.filters |= {"number": number, "given": given, "plural": _plural}
     environment.globals |= {"interval": interval, "look": style.look, "effect_text": verdicts.effect_text}
     folder = files("seqbench.judge.report")
     template = environment.from_string(folder.joinpath("page.html.jinja").read_text(encoding="utf-8"))

@@ -1,0 +1,225 @@
+"""Known truths and the verdicts that they must give: each of the five words, for C1 and for C8."""
+
+import json
+import re
+from dataclasses import replace
+
+import judged_studies as studies
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from seqbench.judge import table
+from seqbench.judge.report import build, verdicts
+from seqbench.judge.rules import Verdict
+from seqbench.preregistration import Control
+
+
+def verdict_of(claim, study, held):
+    return next(entry for entry in verdicts.judge_study(study, held) if entry.claim == claim)
+
+
+C1 = studies.study(("C1",))
+C8 = studies.study(("C8",))
+
+
+def lost(cell):
+    return cell.seed == 1003 and cell.model == "rnn" and cell.task in ("recall_loguniform", "chronicle")
+
+
+@pytest.mark.parametrize(
+    ("expected", "truth"),
+    [
+        (Verdict.SUPPORTED, {}),
+        (Verdict.CONTRADICTED, {"recall_rnn": 0.99}),
+        (Verdict.INCONCLUSIVE, {"recall_rnn": 0.88}),
+        (Verdict.VACUOUS, {"recall_lstm": 0.6, "recall_rnn": 0.2}),
+    ],
+)
+def test_c1_gets_the_verdict_of_the_truth(expected, truth):
+    """C1 follows recall: far less than the LSTM, as much, a little less, or an LSTM that did not learn itself."""
+    found = verdict_of("C1", C1, studies.contents(C1, studies.GOOD | truth))
+    assert expected == found.verdict
+
+
+@pytest.mark.parametrize(
+    ("expected", "truth"),
+    [
+        (Verdict.SUPPORTED, {}),
+        (Verdict.CONTRADICTED, {"bits": 1.6}),
+        (Verdict.INCONCLUSIVE, {"bits": 0.88, "spread": 0.05}),
+    ],
+)
+def test_c8_gets_the_verdict_of_the_truth(expected, truth):
+    """C8 follows bits per character: below all baselines, above order 2, or at the edge of the floor margin."""
+    found = verdict_of("C8", C8, studies.contents(C8, studies.GOOD | truth))
+    assert expected == found.verdict
+
+
+@pytest.mark.parametrize(("claim", "study"), [("C1", C1), ("C8", C8)])
+def test_a_missing_seed_leaves_the_claim_untested(claim, study):
+    """Seven of eight planned seeds are no smaller study; they are an unfinished one."""
+    found = verdict_of(claim, study, studies.contents(study, drop=lost))
+    assert (found.verdict, "cells ran" in found.wording) == (Verdict.NOT_TESTED, True)
+
+
+def test_a_failed_control_makes_c8_vacuous():
+    """A control in the study's own pre-registration decides, though the installed one has none for C8."""
+    rules = C8.preregistration
+    claim = rules.claims["C8"]
+    control = Control(arm="subject", measurement="bits_per_character", above=2.0)
+    atoms = claim.atoms | {"8a/order2": claim.atoms["8a/order2"].model_copy(update={"controls": (control,)})}
+    changed = rules.model_copy(update={"claims": {"C8": claim.model_copy(update={"atoms": atoms})}})
+    study = C8.model_copy(update={"preregistration": changed})
+    assert verdict_of("C8", study, studies.contents(study)).verdict == Verdict.VACUOUS
+
+
+def test_margins_are_the_studys_own():
+    """A support margin that the study raised above the effect takes the support away."""
+    rules = C8.preregistration
+    claim = rules.claims["C8"]
+    atoms = claim.atoms | {"8a/order0": claim.atoms["8a/order0"].model_copy(update={"support": 3.9})}
+    changed = rules.model_copy(update={"claims": {"C8": claim.model_copy(update={"atoms": atoms})}})
+    study = C8.model_copy(update={"preregistration": changed})
+    assert verdict_of("C8", study, studies.contents(study)).verdict == Verdict.INCONCLUSIVE
+
+
+def test_a_changed_margin_makes_the_report_exploratory():
+    """The hash in study.json no longer fits the rules in it, and the page says so."""
+    rules = C8.preregistration.model_copy(update={"level": 0.06})
+    study = C8.model_copy(update={"preregistration": rules})
+    report = build.build(study, studies.contents(study))
+    assert (report.exploratory, "margins in study.json were changed" in report.alerts[0]) == (True, True)
+
+
+def test_the_supported_c1_names_its_qualifications():
+    """What the sentence leaves out stands beside it: avoidability, the gain of exploding, the strong control."""
+    found = verdict_of("C1", C1, studies.contents(C1)).qualifications
+    assert list(found[:2]) == [
+        "with standard initialisation; an identity or orthogonal initialisation removes the vanishing at "
+        "initialisation",
+        "exploding needs a recurrent gain above 1: at library initialisation gradients only vanish",
+    ]
+    assert "strong control: with identity initialisation (IRNN) the vanilla RNN reached 0.898 " in found[2]
+
+
+def test_c8_prints_the_excess_over_the_floor():
+    """The distance to the exact entropy is printed with the right sign."""
+    found = verdict_of("C8", C8, studies.contents(C8)).qualifications[0]
+    assert re.match(r"the vanilla RNN stayed 0\.195 bit/character above the exact entropy", found)
+
+
+def test_diverged_recall_counts_as_chance():
+    """A vanilla RNN that diverged recalls nothing: its cells count zero in place of being dropped."""
+    held = studies.contents(C1, failed=lambda cell: "diverged" if lost(cell) else None)
+    arm = next(atom for atom in verdict_of("C1", C1, held).atoms if atom.name == "1c").arm("reference")
+    assert (len(arm.values), arm.failed, arm.values[3]) == (8, 1, 0.0)
+
+
+def test_diverged_bits_count_as_the_order_0_model():
+    """A diverged text model scores what a predictor without context scores, taken from the task's other cells."""
+    held = studies.contents(C8, failed=lambda cell: "diverged" if lost(cell) else None)
+    arm = next(atom for atom in verdict_of("C8", C8, held).atoms if atom.name == "8a/order0").arm("subject")
+    assert pytest.approx(arm.values[3]) == 4.43
+
+
+def test_a_failed_cell_that_could_overturn_the_verdict_makes_it_inconclusive():
+    """One diverged LSTM counts as chance and the claim would lean; at its best it would not: nothing is decided."""
+    truth = studies.GOOD | {"recall_lstm": 0.99, "recall_rnn": 0.80}
+
+    def lost_lstm(cell):
+        return "crashed" if cell.model.startswith("lstm") and cell.seed == 1003 else None
+
+    whole = verdict_of("C1", C1, studies.contents(C1, truth))
+    partly = verdict_of("C1", C1, studies.contents(C1, truth, failed=lost_lstm))
+    assert (whole.verdict, partly.verdict) == (Verdict.SUPPORTED, Verdict.INCONCLUSIVE)
+
+
+def test_too_many_errors_leave_the_claim_untested():
+    """More than a tenth of a claim's cells lost to errors of the suite itself: nothing is concluded."""
+    held = studies.contents(C8, failed=lambda cell: "error" if cell.model == "gru" else None)
+    found = verdict_of("C8", C8, held)
+    assert found.wording == "Not tested: 8 of 32 cells failed for reasons outside the models, more than 10 %."
+
+
+def test_every_installed_claim_has_one_entry():
+    """A claim that the study did not pre-register is NOT TESTED, not absent."""
+    found = verdicts.judge_study(C8, studies.contents(C8))
+    assert [(entry.claim, entry.verdict.value) for entry in found] == [("C1", "NOT TESTED"), ("C8", "SUPPORTED")]
+
+
+def test_an_empty_study_is_not_tested_and_can_be_rendered(tmp_path):
+    """Before the first record there is a page already: no verdict, empty figures, an alert."""
+    study = studies.study()
+    report = build.build(study, studies.contents(study, drop=lambda _: True))
+    page = build.write(report, tmp_path).read_text()
+    assert {"NOT TESTED"} == {entry.verdict.value for entry in report.claims}
+    assert page.count("no records") == len(report.figures)
+
+
+def test_no_verdict_says_cannot():
+    """A verdict is about what was done under a budget, never about what is possible."""
+    texts = []
+    for truth in ({}, {"recall_rnn": 0.99, "bits": 1.6}, {"recall_rnn": 0.88, "bits": 0.88, "spread": 0.05}):
+        study = studies.study()
+        texts += [entry.wording for entry in verdicts.judge_study(study, studies.contents(study, studies.GOOD | truth))]
+    assert not [text for text in texts if "cannot" in text]
+    assert all("under a budget of 400 steps" in text for text in texts)
+
+
+def test_claims_json_is_plain_json():
+    """claims.json has no NaN, upper-case words and exactly the promised keys first in use."""
+    study = studies.study()
+    held = studies.contents(study, failed=lambda cell: "error" if cell.model == "gru" else None)
+    text = json.dumps(verdicts.as_json(verdicts.judge_study(study, held)), allow_nan=False)
+    for entry in json.loads(text):
+        assert {"claim", "verdict", "effect", "interval", "n", "qualification", "atoms"} <= set(entry)
+        assert entry["verdict"] in {word.value for word in Verdict}
+        for atom in entry["atoms"]:
+            assert {"atom", "verdict", "effect", "interval", "n"} <= set(atom)
+
+
+def test_record_order_does_not_change_a_byte(tmp_path):
+    """The same records read in another order give the same files."""
+    study = studies.study(text=studies.corpus())
+    held = studies.contents(study)
+    for name, order in (("a", held), ("b", studies.shuffled(held))):
+        build.write(build.build(study, order), tmp_path / name)
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*"))
+    assert len(files) > 10
+    assert [
+        name for name in files if (tmp_path / "a" / name).read_bytes() != (tmp_path / "b" / name).read_bytes()
+    ] == []
+
+
+def test_the_report_id_follows_the_records():
+    """One changed number gives another report id."""
+    held = studies.contents(C8)
+    other = studies.contents(C8, studies.GOOD | {"bits": 0.7300001})
+    assert build.report_id(C8, held) != build.report_id(C8, other)
+
+
+def test_a_stray_record_is_reported_and_never_used():
+    """A record of no planned cell changes no verdict and is named among the alerts."""
+    _, stray = studies.contents(C8).records[0]
+    stray = stray.model_copy(update={"fingerprint": "f" * 64})
+    held = studies.contents(C8)
+    more = replace(held, records=(*held.records, ("strange.json", stray)))
+    assert verdicts.judge_study(C8, held) == verdicts.judge_study(C8, more)
+    assert "1 record of no planned cell, not used: strange.json." in build.build(C8, more).alerts
+
+
+@pytest.mark.slow
+def test_at_the_margin_support_is_rare():
+    """Of 400 studies whose truth is exactly the support margin, at most the 99 % binomial limit are SUPPORTED."""
+    study = studies.study(("C8",), seeds=6)
+    one = study.suite.groups[0].model_copy(update={"models": ("rnn",)})
+    study = study.model_copy(update={"suite": study.suite.model_copy(update={"groups": (one,)})})
+    tables = table.tables(study, studies.contents(study))
+    rng = np.random.default_rng(11)
+    supported = 0
+    for _ in range(400):
+        bits = 0.53 + 0.35 + 0.05 * rng.standard_normal(len(tables.wide))
+        drawn = replace(tables, wide=tables.wide.assign(bits_per_character=bits))
+        supported += next(v for v in verdicts.judge_tables(study, drawn) if v.claim == "C8").verdict is Verdict.SUPPORTED
+    assert 1 <= supported <= scipy_stats.binom.ppf(0.99, 400, study.preregistration.level)
