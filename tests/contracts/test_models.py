@@ -29,9 +29,14 @@ VARIANTS = (
     "gru@implementation=eager",
     "transformer@positions=learned,context=32",
     "transformer@positions=none",
+    "transformer@causal=false",
+    "transformer@causal=false,positions=none",
 )
 EAGER = tuple(name for name in VARIANTS if name.endswith("eager"))
+CAUSAL = tuple(name for name in VARIANTS if spec_for(parse(name), vocab=8, outputs=8, width=16, layers=2).causal)
 every_variant = pytest.mark.parametrize("name", VARIANTS)
+every_causal_variant = pytest.mark.parametrize("name", CAUSAL)
+every_encoder = pytest.mark.parametrize("name", sorted({*VARIANTS} - {*CAUSAL}))
 
 
 def built(name, *, vocab=8, width=16, layers=2, seed=0, **more):
@@ -75,14 +80,29 @@ def test_logits_have_the_shape_of_the_contract(name):
     assert create(variant, spec, seed=0)(tokens_of())[0].shape == (3, 9, 5)
 
 
-@every_variant
+@every_causal_variant
 def test_no_position_has_a_gradient_to_a_later_one(name):
     """The gradient of the logits at place 4 is exactly zero after place 4, and not before it."""
     sizes = gradient_to_inputs(built(name)[0].double(), tokens_of(), 4)
     assert (sizes > 0).tolist() == [True] * 5 + [False] * 4
 
 
-@every_variant
+@every_encoder
+def test_every_position_of_an_encoder_has_a_gradient_to_every_other(name):
+    """A spec that is not causal gives a model in which place 4 depends on all nine places."""
+    sizes = gradient_to_inputs(built(name)[0].double(), tokens_of(), 4)
+    assert (sizes > 0).all()
+
+
+@every_encoder
+def test_an_encoder_has_no_state(name):
+    """It reads a sequence whole: nothing is carried on, and its file says so."""
+    model, spec = built(name)
+    assert list(tensors(model(tokens_of())[1])) == []
+    assert state_floats(parse(name), spec, 9) == 0
+
+
+@every_causal_variant
 def test_later_tokens_do_not_change_earlier_logits(name):
     """Other tokens from place 5 on leave the logits before it as they were, bit for bit."""
     model, _ = built(name)
@@ -105,7 +125,7 @@ def test_sequences_of_a_batch_do_not_meet(name):
     assert not torch.equal(before[1], after[1])
 
 
-@every_variant
+@every_causal_variant
 def test_reading_in_pieces_is_reading_whole(name):
     """Pieces of 1, 3 and the remaining 5 tokens give the logits of the whole, to 1e-9 in double precision."""
     model, tokens = built(name)[0].double(), tokens_of()
@@ -150,7 +170,7 @@ def test_the_parameter_count_is_the_closed_form(name, inputs, layers):
     assert sum(value.numel() for value in model.parameters()) == parameters(parse(name), spec)
 
 
-@every_variant
+@every_causal_variant
 def test_the_state_has_the_stated_size(name):
     """One sequence's state after 9 tokens, read in two pieces, is as many float32 as `state_floats` says."""
     model, spec = built(name)
@@ -159,7 +179,7 @@ def test_the_state_has_the_stated_size(name):
     assert 2 * 4 * state_floats(parse(name), spec, 9) == sum(part.nbytes for part in tensors(state))
 
 
-@every_variant
+@every_causal_variant
 def test_the_batch_is_the_first_dimension_of_the_state(name):
     """Every tensor of the state has one row per sequence, so that sequences can be picked and reordered."""
     _, state = built(name)[0](tokens_of(batch=5))
@@ -177,7 +197,7 @@ def test_an_untrained_model_knows_nothing(name, vocab):
         assert loss == pytest.approx(math.log(vocab), abs=0.2)
 
 
-@every_variant
+@every_causal_variant
 def test_eight_sequences_are_memorised(name):
     """Next-token accuracy on eight sequences passes 99 % within 400 steps of Adam (measured: at most 222).
 
@@ -198,7 +218,7 @@ def test_eight_sequences_are_memorised(name):
     pytest.fail("not memorised")
 
 
-@every_variant
+@every_causal_variant
 def test_floats_are_accepted_in_place_of_tokens(name):
     """A spec with inputs=3 makes a model of (B, T, 3) floats, which reads in pieces as well."""
     model = built(name, inputs=3)[0].double()

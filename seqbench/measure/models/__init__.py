@@ -38,7 +38,6 @@ def spec_for(
     outputs: int,
     width: int,
     layers: int,
-    causal: bool = True,
     inputs: int | None = None,
 ) -> "ModelSpec":
     """Return the spec of a variant at these sizes, its options checked and completed with their defaults.
@@ -53,7 +52,6 @@ def spec_for(
         outputs=outputs,
         width=width,
         layers=layers,
-        causal=causal,
         inputs=inputs,
         options=_options(variant, _module(variant.name)),
     )
@@ -104,12 +102,15 @@ def _options(variant: Variant, module: ModuleType) -> object:
 
 def _refuse_wrong(variant: Variant, choices: Mapping[str, tuple[object, ...]]) -> None:
     kind = f"option of {variant.name}"
-    strangers = [str(unknown(kind, name, choices)) for name, _ in variant.options if name not in choices]
+    given = {name for name, _ in variant.options}
+    strangers = [str(unknown(kind, name, choices)) for name in sorted(given - {"causal", *choices})]
     misfits = [
         f"{variant.name} does not take {name}={value!r}; it must be {_described(choices[name])}"
         for name, value in variant.options
         if name in choices and not _fits(choices[name], value)
     ]
+    if "causal" in given and "causal" not in choices:
+        misfits.append(f"{variant.name} reads from left to right and cannot be an encoder; leave causal out")
     if misfits:
         raise InvalidInput("\n".join((*misfits, *strangers)))
     if strangers:

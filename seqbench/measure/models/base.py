@@ -7,7 +7,9 @@ A model file offers
   (B, T, V) logits with the state after the last token, so that feeding a sequence in pieces equals feeding it
   whole. A state is a nested tuple of tensors, each with the batch as its first dimension; only the model
   looks inside;
-* `Options`, a frozen dataclass of what may be varied, each field with a default (no class: no options);
+* `Options`, a frozen dataclass of what may be varied, each field with a default (no class: no options). A
+  model that can also be an encoder, in which every position sees the whole sequence, has `causal: bool = True`
+  among them; an encoder's state is empty, and it reads a sequence whole;
 * `parameters(spec) -> int` and `state_floats(spec, tokens) -> int` (of one sequence), closed forms that tests
   hold against the module.
 
@@ -35,7 +37,6 @@ class ModelSpec:
     """What a model is built for. `options` is the model file's own frozen `Options`, or None.
 
     vocab: number of input tokens. outputs: number of classes V of the logits. width: D. layers: L.
-    causal: whether position t may see only positions up to t; a recurrent model never sees more.
     inputs: None for tokens, or the number K of floats per position that `forward` gets in place of tokens.
     """
 
@@ -43,9 +44,13 @@ class ModelSpec:
     width: int
     layers: int
     outputs: int
-    causal: bool = True
     inputs: int | None = None
     options: object = None
+
+    @property
+    def causal(self) -> bool:
+        """Return whether position t may see only positions up to t: always, unless the options say `causal=False`."""
+        return bool(getattr(self.options, "causal", True))
 
 
 def options_of(spec: ModelSpec, kind: type[OptionsType]) -> OptionsType:

@@ -6,6 +6,7 @@
 
 Positions: `rope` turns Q and K by an angle that grows with the position (Su et al. 2021), `learned` adds a
 table to the embedding, `none` leaves order to the causal mask. The state is every position's keys and values.
+With `causal=false` it is an encoder, which has no mask and no state; without positions it does not see order.
 """
 
 from dataclasses import dataclass
@@ -22,11 +23,15 @@ KeysValues = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What may be varied: how positions are told, the number of heads, the size of a learned table."""
+    """What may be varied: how positions are told, the number of heads, the size of a learned table, the mask.
+
+    causal: whether position t sees only positions up to t; an encoder (False) sees the whole sequence everywhere.
+    """
 
     positions: Literal["rope", "learned", "none"] = "rope"
     heads: int = 2
     context: int = 1024
+    causal: bool = True
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.context < 1:
@@ -75,7 +80,7 @@ class Transformer(nn.Module):
         Raises InvalidInput for positions beyond a learned table, and for a state given to an encoder.
         """
         if not self.causal and state is not None:
-            raise InvalidInput("an encoder (causal=False) reads a sequence whole; give it no state")
+            raise InvalidInput("an encoder (causal=false) reads a sequence whole; give it no state")
         past: tuple[KeysValues | None, ...] = state or (None,) * len(self.blocks)
         start = 0 if past[0] is None else past[0][0].shape[2]
         x = self._with_places(self.front(tokens), start)  # (B, T, D)

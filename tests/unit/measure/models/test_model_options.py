@@ -98,6 +98,29 @@ def test_two_unknown_options_are_named_at_once():
     assert error_of("gru@bias=1,size=2", UnknownName).count("no option of gru named") == 2
 
 
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_a_model_that_cannot_be_an_encoder_says_so(name, value):
+    """A recurrent model never sees the future, so that the option is refused and not ignored."""
+    expected = f"{name} reads from left to right and cannot be an encoder; leave causal out"
+    assert error_of(f"{name}@causal={value}", InvalidInput) == expected
+
+
+def test_an_own_model_without_options_is_no_encoder(tmp_path):
+    """A file that states no option `causal` is taken to read from left to right."""
+    name = own_model(tmp_path, "def build(spec): return nn.Embedding(spec.vocab, spec.outputs)")
+    with pytest.raises(InvalidInput, match=r"reads from left to right and cannot be an encoder; leave causal out$"):
+        spec_for(Variant(name, (("causal", False),)), **SIZES)
+
+
+def test_a_misspelt_causal_names_the_nearest():
+    """Where a model can be an encoder, the option is found among the known ones."""
+    expected = (
+        "no option of transformer named 'casual'; did you mean causal? (known: causal, context, heads, positions)"
+    )
+    assert error_of("transformer@casual=false", UnknownName) == expected
+
+
 def test_an_own_file_is_a_model(tmp_path):
     """A file with nothing but build is a model without options or closed forms."""
     name = own_model(tmp_path, "def build(spec): return nn.Embedding(spec.vocab, spec.outputs)")

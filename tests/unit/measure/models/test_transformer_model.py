@@ -69,8 +69,8 @@ def test_one_causal_layer_without_positions_sees_a_set(positions, sees_order):
 
 @pytest.mark.parametrize("positions", ["rope", "learned", "none"])
 def test_an_encoder_sees_the_future(positions):
-    """With causal=False another last token changes the first logits."""
-    model, _ = built(f"transformer@positions={positions}", causal=False)
+    """With causal=false another last token changes the first logits."""
+    model, _ = built(f"transformer@causal=false,positions={positions}")
     tokens = tokens_of()
     others = torch.cat((tokens[:, :-1], (tokens[:, -1:] + 1) % 8), dim=1)
     assert ((model(tokens)[0] - model(others)[0])[:, 0].abs().amax(-1) > 1e-6).all()
@@ -78,18 +78,45 @@ def test_an_encoder_sees_the_future(positions):
 
 def test_an_encoder_without_positions_does_not_see_order():
     """Its outputs are permuted as its inputs are."""
-    model, _ = built("transformer@positions=none", causal=False)
+    model, _ = built("transformer@causal=false,positions=none")
     order = torch.tensor([4, 2, 0, 3, 1])
     tokens = tokens_of(5)
     torch.testing.assert_close(model(tokens[:, order])[0], model(tokens)[0][:, order], rtol=0, atol=1e-12)
 
 
+def test_an_encoder_without_positions_answers_a_set():
+    """Read at a fixed last token, it gives the same for any order of the items before it, to 1e-12."""
+    model, _ = built("transformer@causal=false,positions=none")
+    items, query = tokens_of(12), torch.full((2, 1), 7)
+    answer = model(torch.cat((items, query), dim=1))[0][:, -1]
+    for number in range(5):
+        order = torch.randperm(12, generator=stream("order", number))
+        moved = model(torch.cat((items[:, order], query), dim=1))[0][:, -1]
+        assert (moved - answer).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("positions", ["rope", "learned"])
+def test_an_encoder_with_positions_sees_order(positions):
+    """Positions make an encoder tell one order of the items from another."""
+    model, _ = built(f"transformer@causal=false,positions={positions}")
+    tokens = torch.tensor([[0, 1, 2, 3, 4]])
+    assert (model(tokens)[0] - model(tokens[:, [3, 1, 0, 2, 4]])[0])[:, -1].abs().max() > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("text", "causal"), [("transformer", True), ("transformer@causal=false", False), ("gru", True)]
+)
+def test_the_spec_says_whether_a_model_is_causal(text, causal):
+    """What a variant asks for is what its spec says; a model without the option is causal."""
+    assert built(text)[1].causal is causal
+
+
 def test_an_encoder_takes_no_state():
     """Its state is empty, and giving any back is an error."""
-    model, spec = built("transformer", causal=False)
+    model, spec = built("transformer@causal=false")
     _, state = model(tokens_of())
     assert (state, state_floats(parse("transformer"), spec, 9)) == ((), 0)
-    expected = "an encoder (causal=False) reads a sequence whole; give it no state"
+    expected = "an encoder (causal=false) reads a sequence whole; give it no state"
     assert message(lambda: model(tokens_of(), state)) == expected
 
 
