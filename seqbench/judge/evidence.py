@@ -170,14 +170,13 @@ def _params_fit(arm: Arm, text: str) -> bool:
 
 def _arm_rows(arm: Arm, atom: Atom, tables: Tables, rules: Preregistration) -> pd.DataFrame:
     """Return one row per planned cell of an arm: seed, status, value and against, by rule and by filling."""
-    rows = tables.cells[matches(arm, tables.cells)].merge(
-        tables.wide, left_on=table.FINGERPRINT, right_index=True, how="left"
-    )
-    wide = rows.reindex(columns=sorted({*tables.wide.columns, *_columns(atom)})).astype(float)
+    rows = tables.cells[matches(arm, tables.cells)]
+    needed = sorted(set(_columns(atom)))
+    wide = tables.wide.reindex(index=rows[table.FINGERPRINT], columns=needed).astype(float).set_axis(rows.index)
     # A baseline, chance or floor that a failed cell lacks is read from the task's other cells: these are properties of
     # the data, not of the model.
     same_task = tables.cells[tables.cells[table.TASK] == arm.task][table.FINGERPRINT]
-    around = tables.wide.reindex(index=same_task, columns=wide.columns).astype(float).mean().to_dict()
+    around = tables.wide.reindex(index=same_task, columns=needed).astype(float).mean().to_dict()
     result = rows[[table.SEED, table.STATUS]].copy()
     status_rule = result[table.STATUS].map(lambda status: rules.failures.get(status, VALUE))
     value = wide[atom.measurement].where(np.isfinite(wide[atom.measurement]))

@@ -215,11 +215,17 @@ def test_at_the_margin_support_is_rare():
     study = studies.study(("C8",), seeds=6)
     one = study.suite.groups[0].model_copy(update={"models": ("rnn",)})
     study = study.model_copy(update={"suite": study.suite.model_copy(update={"groups": (one,)})})
+    claim = study.preregistration.claims["C8"]
+    only = claim.model_copy(update={"atoms": {"8a/floor": claim.atoms["8a/floor"]}, "rule": "8a/floor"})
+    rules = study.preregistration.model_copy(update={"claims": {"C8": only}})
+    study = study.model_copy(update={"preregistration": rules})
     tables = table.tables(study, studies.contents(study))
     rng = np.random.default_rng(11)
     supported = 0
     for _ in range(400):
         bits = 0.53 + 0.35 + 0.05 * rng.standard_normal(len(tables.wide))
         drawn = replace(tables, wide=tables.wide.assign(bits_per_character=bits))
-        supported += next(v for v in verdicts.judge_tables(study, drawn) if v.claim == "C8").verdict is Verdict.SUPPORTED
+        supported += (
+            next(v for v in verdicts.judge_tables(study, drawn) if v.claim == "C8").verdict is Verdict.SUPPORTED
+        )
     assert 1 <= supported <= scipy_stats.binom.ppf(0.99, 400, study.preregistration.level)

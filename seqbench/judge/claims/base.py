@@ -241,7 +241,7 @@ def _word(item: Evidence, levels: AtomLevels) -> Verdict:
 
 def _more_seeds(item: Evidence, levels: AtomLevels) -> str:
     """Return how many seeds would decide an inconclusive atom if effect and spread stay as they are."""
-    if item.p is None or _word(item, levels) != Verdict.INCONCLUSIVE or item.atom.test in ("tost", "maximum"):
+    if item.p is None or _word(item, levels) != Verdict.INCONCLUSIVE or item.atom.test == "tost":
         return ""
     if item.n < 2 or item.effect is None or item.spread is None:
         return "one seed decides nothing"
@@ -250,6 +250,8 @@ def _more_seeds(item: Evidence, levels: AtomLevels) -> str:
         return "the effect lies between the margins, where no number of seeds decides"
     margin = (item.atom.support or 0.0) if above else item.atom.contradict
     level = levels.support if above else levels.contradict
+    # The largest of k arms passes where one of them passes at a k-th of the level.
+    level = level / len(item.samples) if above and item.atom.test == "maximum" else level
     needed = stats.seeds_needed(item.effect, item.spread, margin, level=level)
     if needed is None:
         return "more than 1000 seeds would be needed if effect and spread stay"

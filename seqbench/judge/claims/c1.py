@@ -12,7 +12,9 @@ def finding(atoms: Atoms) -> str:
     vanishing, exploding, harm = (atoms.get(name) for name in ("1a", "1b", "1c"))
     parts = []
     if vanishing and vanishing.verdict is Verdict.SUPPORTED:
-        parts.append(f"the gradient of a vanilla RNN shrank by {measured(vanishing)} of lag at library initialisation")
+        parts.append(
+            f"at library initialisation the gradient of a vanilla RNN shrank with lag by {measured(vanishing)}"
+        )
     if exploding and exploding.verdict is Verdict.SUPPORTED:
         parts.append(f"it grew by up to {measured(exploding)} in the gain sweep")
     if harm and harm.verdict is Verdict.SUPPORTED:

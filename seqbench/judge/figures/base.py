@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
 
 from seqbench.judge import stats, table
 from seqbench.judge.figures import style
@@ -29,6 +29,8 @@ UPPER = "upper"
 N = "n"
 PANEL = "panel"
 WIDTH_INCHES = 7.6
+BLOCKS = 60
+"""Into how many blocks of steps a training is summed up, so that a long one stays a small figure."""
 
 
 class FigureModule(Protocol):
@@ -74,10 +76,28 @@ def legend(axes: Axes, *, title: str | None = None) -> None:
 
 
 def plain_log(axis: Axis) -> None:
-    """Label a logarithmic axis with plain numbers at 1, 2 and 5."""
+    """Label a logarithmic axis with plain numbers at 1, 2 and 5, or with powers of ten where it spans many."""
+    low, high = axis.get_view_interval()
+    axis.set_minor_locator(NullLocator())
+    if high > 1000 * low:
+        axis.set_major_locator(LogLocator(base=10, numticks=8))
+        axis.set_major_formatter(LogFormatterMathtext())
+        return
     axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}".replace(",", " ")))
-    axis.set_minor_locator(NullLocator())
+
+
+def blocked(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the median of every block of steps of every training, one row per block: task, variant, seed, step."""
+    columns = [table.TASK, table.MODEL, table.WIDTH, table.LENGTH, table.SEED]
+    finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
+    if finite.empty:
+        return pd.DataFrame(columns=[*columns, table.AT, table.VALUE])
+    last = finite.groupby(table.TASK)[table.AT].transform("max")
+    size = np.maximum(1, np.ceil(last / BLOCKS))
+    steps = np.minimum(np.ceil(finite[table.AT] / size) * size, last).rename(table.AT)
+    found = finite.groupby([*(finite[name] for name in columns), steps])[table.VALUE].median()
+    return found.reset_index().sort_values([*columns, table.AT], ignore_index=True)
 
 
 def with_panels(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -57,11 +57,15 @@ def _panel(axis: Axes, seeds: pd.DataFrame, rows: pd.DataFrame, task: str) -> No
         axis.plot([mean[base.LOWER], mean[base.UPPER]], [place, place], color=look.colour, linewidth=1.6)
         axis.plot([mean[base.MEAN]], [place], look.marker, color=look.colour, markersize=6.5)
         labels.append(f"{look.label} (n = {mean[base.N]})")
+    lines = {key: rows[rows[table.MEASUREMENT] == key][table.VALUE].mean() for key in LINES}
+    # The order-0 model lies so far off that it would press all others together: it is named, not drawn, beyond this.
+    right = 1.1 * max(seeds[table.VALUE].max(), np.nan_to_num(lines["order2_bits_per_character"]))
     for measurement, (name, line) in LINES.items():
-        values = rows[rows[table.MEASUREMENT] == measurement][table.VALUE]
-        if len(values):
-            value = float(values.mean())
-            axis.axvline(value, color=style.INK, linestyle=line, linewidth=1.0, label=f"{name} {value:.3f}")
+        value = float(lines[measurement])
+        if np.isfinite(value):
+            label = f"{name} {value:.3f}" + (", beyond the frame" if value > right else "")
+            axis.axvline(value, color=style.INK, linestyle=line, linewidth=1.0, label=label)
+    axis.set_xlim(right=right)
     axis.set_yticks(range(len(models)), labels)
     axis.set_ylim(len(models) - 0.4, -0.6)
     axis.grid(visible=False, axis="y")

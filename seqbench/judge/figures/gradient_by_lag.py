@@ -17,6 +17,8 @@ CAPTION = (
     "the mean over seeds. A straight falling line is exponential vanishing."
 )
 SLOPE = "slope"
+POINTS = 40
+"""How many points of a seed's thin line are drawn; the data behind the figure hold all."""
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
@@ -51,8 +53,9 @@ def draw(frame: pd.DataFrame) -> Figure:
 def _line(axis: Axes, rows: pd.DataFrame, look: style.Look) -> None:
     by_seed = rows.pivot_table(index=table.AT, columns=table.SEED, values=table.VALUE)
     by_seed = by_seed - by_seed.iloc[0]
-    for seed in by_seed:
-        axis.plot(by_seed.index, by_seed[seed], color=look.colour, linestyle=look.line, linewidth=0.5, alpha=0.35)
+    thin = by_seed.iloc[:: max(1, len(by_seed) // POINTS)]
+    for seed in thin:
+        axis.plot(thin.index, thin[seed], color=look.colour, linestyle=look.line, linewidth=0.5, alpha=0.35)
     slope = rows.groupby(table.SEED)[SLOPE].first().mean()
     mean = by_seed.mean(axis=1)
     axis.plot(
@@ -62,5 +65,7 @@ def _line(axis: Axes, rows: pd.DataFrame, look: style.Look) -> None:
         linestyle=look.line,
         marker=look.marker,
         markevery=(0.05, 0.13),
-        label=f"{look.label}  {slope:+.3f}".replace("-", "−"),
+        label=f"{look.label}  {slope + 0.0:+.3f}".replace("-0.000", "0.000")
+        .replace("+0.000", "0.000")
+        .replace("-", "−"),
     )

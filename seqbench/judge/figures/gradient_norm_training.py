@@ -16,14 +16,13 @@ CAPTION = (
     "spans the seeds. Dashed: the norm at which gradients are clipped."
 )
 MEASUREMENT = "gradient_norm"
-BLOCKS = 60
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:
     """Return one row per task, variant, seed and block of steps, with the clipping norm of the task's groups."""
     rows = tables.series[tables.series[table.MEASUREMENT] == MEASUREMENT]
     clips = {group.task: group.training.clip_norm for group in study.suite.groups if group.training}
-    return blocked(rows, BLOCKS).assign(clip_norm=lambda found: found[table.TASK].map(clips).astype(float))
+    return base.blocked(rows).assign(clip_norm=lambda found: found[table.TASK].map(clips).astype(float))
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -43,18 +42,6 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set(title=task, xlabel="training step", ylabel="gradient norm (1, log scale)")
             base.legend(axis)
     return figure
-
-
-def blocked(rows: pd.DataFrame, blocks: int) -> pd.DataFrame:
-    """Return the median of every block of steps, so that a long training stays a small figure."""
-    columns = [table.TASK, table.MODEL, table.WIDTH, table.LENGTH, table.SEED]
-    finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
-    if finite.empty:
-        return pd.DataFrame(columns=[*columns, table.AT, table.VALUE])
-    size = np.maximum(1, np.ceil(finite.groupby(columns)[table.AT].transform("max") / blocks))
-    steps = (np.ceil(finite[table.AT] / size) * size).rename(table.AT)
-    found = finite.groupby([*(finite[name] for name in columns), steps])[table.VALUE].median()
-    return found.reset_index().sort_values([*columns, table.AT], ignore_index=True)
 
 
 def _lines(axis: Axes, panel: pd.DataFrame) -> None:

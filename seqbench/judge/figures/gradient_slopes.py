@@ -13,7 +13,7 @@ TITLE = "Slope of the gradient against lag, by variant"
 CAPTION = (
     "Fitted slope of ln gradient norm against lag at initialisation; left of zero gradients vanish, right of it they "
     "explode. Small marks: seeds; large mark and bar: mean and 95 % Student-t interval over seeds (unadjusted). "
-    "Dashed lines: the pre-registered margins."
+    "Broken lines: the pre-registered margins."
 )
 MEASUREMENT = "gradient_slope"
 
@@ -26,7 +26,10 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:
     )
     margins = pd.DataFrame(_margins(study), columns=[base.LABEL, table.VALUE]).assign(**{base.KIND: "margin"})
     both = pd.concat([seeds, margins], ignore_index=True) if len(seeds) else seeds
-    return both.sort_values([base.KIND, table.MODEL, table.WIDTH, table.LENGTH, table.SEED], ignore_index=True)
+    whole = dict.fromkeys((table.LENGTH, table.WIDTH, table.SEED), "Int64")
+    return both.astype(whole).sort_values(
+        [base.KIND, table.MODEL, table.WIDTH, table.LENGTH, table.SEED], ignore_index=True
+    )
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -47,22 +50,17 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.plot([row[base.LOWER], row[base.UPPER]], [place, place], color=look.colour, linewidth=1.6)
             axis.plot([row[base.MEAN]], [place], look.marker, color=look.colour, markersize=6)
         axis.axvline(0.0, linewidth=1.0, color=style.INK)
-        for line in frame[frame[base.KIND] == "margin"].to_dict("records"):
-            axis.axvline(line[table.VALUE], linewidth=0.8, color=style.INK, linestyle="--", alpha=0.6)
-            axis.annotate(
-                line[base.LABEL],
-                (line[table.VALUE], 1.0),
-                xycoords=("data", "axes fraction"),
-                xytext=(0, 2),
-                textcoords="offset points",
-                rotation=90,
-                ha="center",
-                va="bottom",
-                fontsize=7,
+        margins = frame[frame[base.KIND] == "margin"].sort_values(table.VALUE).to_dict("records")
+        for line, dashes in zip(margins, ("--", ":", "-.", (0, (5, 1)), (0, (1, 1))) * len(margins), strict=False):
+            text = f"{line[base.LABEL]} {line[table.VALUE]:+g}".replace("-", "−")
+            axis.axvline(line[table.VALUE], linewidth=1.0, color=style.INK, linestyle=dashes, alpha=0.75, label=text)
+        if margins:
+            axis.legend(
+                loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, title="margins (nat/step)", alignment="left"
             )
         sizes = means[[table.WIDTH, table.LENGTH]].drop_duplicates()
         labels = [
-            f"{style.look(row[table.MODEL]).label}" + (f", H={row[table.WIDTH]}" if len(sizes) > 1 else "")
+            f"{style.look(row[table.MODEL]).label}" + (f", H = {row[table.WIDTH]:.0f}" if len(sizes) > 1 else "")
             for row in means.to_dict("records")
         ]
         axis.set_yticks(range(len(means)), labels)

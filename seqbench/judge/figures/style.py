@@ -147,7 +147,7 @@ _KNOWN_LINES: Mapping[str, LineStyle] = {
     "forget_bias=1": "-",
     "forget_bias=0": ":",
     "forget_bias=3": "-.",
-    "implementation=eager": "--",
+    "implementation=eager": "-.",
 }
 
 

@@ -1,0 +1,58 @@
+"""What every figure must do: draw what there is, say when there is nothing, name its units, repeat its bytes."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
+
+import judged_studies as studies
+
+from seqbench.judge import table
+from seqbench.judge.figures import FIGURES
+from seqbench.judge.report import svg
+
+STUDY = studies.study(seeds=2)
+FULL = table.tables(STUDY, studies.contents(STUDY))
+EMPTY = table.tables(STUDY, studies.contents(STUDY, drop=lambda _: True))
+PARTIAL = table.tables(STUDY, studies.contents(STUDY, drop=lambda cell: cell.seed == 1001 or cell.model == "rnn"))
+
+pytestmark = pytest.mark.parametrize("name", FIGURES.names())
+
+
+def test_axes_name_their_unit(name):
+    """Every numeric axis has a label with a unit in parentheses, or counts training steps."""
+    module = FIGURES.load(name)
+    for axes in module.draw(module.select(FULL, STUDY)).axes:
+        labels = [label for label in (axes.get_xlabel(), axes.get_ylabel()) if label]
+        assert labels
+        assert all("(" in label or label == "training step" for label in labels)
+
+
+def test_missing_cells_survive(name):
+    """With half of the cells gone the figure is still drawn; with all gone it says so."""
+    module = FIGURES.load(name)
+    assert module.draw(module.select(PARTIAL, STUDY)).axes
+    nothing = module.draw(module.select(EMPTY, STUDY))
+    assert [text.get_text() for text in nothing.texts] == ["no records"]
+
+
+def test_the_same_frame_gives_the_same_bytes(name):
+    """Two drawings of one frame are equal byte by byte, with text as text."""
+    module = FIGURES.load(name)
+    frame = module.select(FULL, STUDY)
+    first, second = (svg.standalone(module.draw(frame)) for _ in range(2))
+    assert first == second
+    assert "<text" in first
+
+
+def test_the_frame_is_all_the_figure_needs(name):
+    """The CSV's columns are enough: drawing does not change the frame."""
+    module = FIGURES.load(name)
+    frame = module.select(FULL, STUDY)
+    before = frame.copy()
+    module.draw(frame)
+    assert before.equals(frame)
+    assert module.TITLE
+    assert module.CAPTION.endswith(".")

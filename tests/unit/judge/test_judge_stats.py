@@ -1,0 +1,186 @@
+"""Tests and intervals against hand-computed values and scipy, on data that tell wrong answers apart."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as reference
+
+from seqbench.judge import stats
+
+SKEWED = np.array([0.1, 0.2, 0.25, 0.9, 1.7])
+OTHER = np.array([0.0, -0.3, 0.4, 0.15])
+
+
+def rng():
+    return np.random.default_rng(5)
+
+
+def test_t_test_is_scipys_with_the_margin_as_null():
+    """Both directions equal scipy's one-sample test against the margin, which is not zero."""
+    found = stats.t_one_sample(SKEWED, 0.3)
+    greater = reference.ttest_1samp(SKEWED, 0.3, alternative="greater").pvalue
+    less = reference.ttest_1samp(SKEWED, 0.3, alternative="less").pvalue
+    assert (found.greater, found.less) == pytest.approx((greater, less))
+
+
+def test_t_bounds_have_each_their_own_level():
+    """The lower bound is one-sided at 1 %, the upper at 5 %; scipy's two-sided intervals hold both."""
+    found = stats.t_bounds(SKEWED, lower_level=0.01, upper_level=0.05)
+    wide = reference.ttest_1samp(SKEWED, 0).confidence_interval(0.98)
+    narrow = reference.ttest_1samp(SKEWED, 0).confidence_interval(0.90)
+    assert (found.lower, found.upper) == pytest.approx((wide.low, narrow.high))
+
+
+def test_one_value_decides_nothing():
+    """With n = 1 no p-value is below 1 and the interval is the whole line."""
+    one = np.array([5.0])
+    assert stats.one_sample(one, 0.0, rng()) == stats.NEVER
+    assert stats.t_bounds(one, lower_level=0.05, upper_level=0.05) == stats.NOWHERE
+
+
+def test_equal_values_are_certain_for_t_and_limited_by_the_exact_test():
+    """Without spread Student's p is 0; the sign-flip test keeps it at 2 to the minus n."""
+    found = stats.one_sample(np.full(4, 2.0), 1.0, rng())
+    assert (found.greater, found.less) == (1 / 16, 1.0)
+
+
+def test_sign_flip_counts_patterns_by_hand():
+    """Of the eight sums of ±1 ± 2 ± 4 two are at least −1 + 2 + 4 = 5, and seven at most that."""
+    found = stats.sign_flip(np.array([-1.0, 2.0, 4.0]), 0.0, rng())
+    assert (found.greater, found.less) == (2 / 8, 7 / 8)
+
+
+def test_sign_flip_shifts_by_the_margin():
+    """Shifted to −2, −1, 1 the sum is −2: of ±2 ± 1 ± 1 seven sums are at least that and three at most."""
+    found = stats.sign_flip(np.array([1.0, 2.0, 4.0]), 3.0, rng())
+    assert (found.greater, found.less) == (7 / 8, 3 / 8)
+
+
+def test_drawn_sign_flips_follow_their_generator_and_the_normal_limit():
+    """Beyond enumeration the test draws: same generator same p, another generator nearly the same."""
+    values = np.random.default_rng(0).normal(0.3, 1.0, 40)
+    first, again = (stats.sign_flip(values, 0.0, np.random.default_rng(1)) for _ in range(2))
+    other = stats.sign_flip(values, 0.0, np.random.default_rng(2))
+    assert first == again
+    assert first != other
+    assert first.greater == pytest.approx(stats.t_one_sample(values, 0.0).greater, abs=0.01)
+
+
+def test_welch_is_scipys_with_the_margin():
+    """Unequal spreads and sizes: scipy's Welch test of the shifted subject."""
+    found = stats.welch(SKEWED, OTHER, 0.2)
+    expected = reference.ttest_ind(SKEWED - 0.2, OTHER, equal_var=False, alternative="greater").pvalue
+    assert found.greater == pytest.approx(expected)
+
+
+def test_welch_bounds_are_scipys():
+    """The interval of the difference uses Satterthwaite's degrees of freedom."""
+    found = stats.welch_bounds(SKEWED, OTHER, lower_level=0.05, upper_level=0.05)
+    expected = reference.ttest_ind(SKEWED, OTHER, equal_var=False).confidence_interval(0.90)
+    assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.2])
+def test_permutation_is_scipys_exact_test(margin):
+    """All 126 divisions, as scipy counts them."""
+    found = stats.permutation(SKEWED, OTHER, margin, rng())
+
+    def difference(x, y, axis):
+        return np.mean(x, axis=axis) - np.mean(y, axis=axis)
+
+    both = [
+        reference.permutation_test(
+            (SKEWED - margin, OTHER), difference, vectorized=True, n_resamples=np.inf, alternative=side
+        ).pvalue
+        for side in ("greater", "less")
+    ]
+    assert (found.greater, found.less) == pytest.approx(tuple(both))
+
+
+def test_full_separation_reaches_the_smallest_p():
+    """Five against five, fully separated: one of 252 divisions."""
+    found = stats.permutation(np.arange(5.0) + 10, np.arange(5.0), 0.0, rng())
+    assert found.greater == 1 / math.comb(10, 5)
+
+
+def test_the_larger_p_rules():
+    """Welch's test alone would confirm at one per cent; three against three never can."""
+    apart = np.array([10.0, 10.1, 10.2])
+    found = stats.two_sample(apart, apart - 10, 0.0, rng())
+    assert stats.welch(apart, apart - 10, 0.0).greater < 0.01
+    assert found.greater == 1 / 20
+
+
+def test_tost_is_two_one_sided_tests():
+    """Inside counts the worse side, outside the better one; an off-centre mean tells them apart."""
+    values = np.array([0.5, 0.7, 0.6, 0.9, 0.55, 0.65, 0.8, 0.6])
+    found = stats.tost(values, 1.0, rng())
+    upper = stats.one_sample(values, 1.0, rng())
+    assert found.inside == upper.less
+    assert found.outside == upper.greater
+
+
+def test_tost_far_outside_is_outside():
+    """A mean well below minus the margin is outside and not inside."""
+    found = stats.tost(np.array([-3.0, -3.1, -2.9, -3.05, -2.95]), 1.0, rng())
+    assert (found.inside, found.outside) == (1.0, 1 / 32)
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 10), (4, 5), (10, 10), (3, 17)])
+def test_clopper_pearson_is_scipys(hits, trials):
+    """The exact interval of a share at the edges and inside."""
+    found = stats.clopper_pearson(hits, trials)
+    expected = reference.binomtest(hits, trials).proportion_ci(0.95, method="exact")
+    assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high))
+
+
+def test_no_successes_in_ten_leave_26_percent():
+    """Zero of ten: the one-sided 95 % upper bound is 1 − 0.05^(1/10)."""
+    assert stats.clopper_pearson(0, 10, level=0.10).upper == pytest.approx(1 - 0.05**0.1)
+
+
+def test_bonferroni_counts_every_try():
+    """The smallest of three counts three times, and never more than 1."""
+    assert stats.bonferroni([0.2, 0.01, 0.5]) == pytest.approx(0.03)
+    assert stats.bonferroni([0.9, 0.8]) == 1.0
+
+
+def test_holm_stops_at_the_first_that_fails():
+    """Of .01, .04, .03 the first is tested at a third of the level; .03 fails at half of it, and the level stays."""
+    assert stats.holm_levels([0.01, 0.04, 0.03], 0.05) == pytest.approx((0.05 / 3, 0.025, 0.025))
+
+
+def test_holm_gives_the_last_the_whole_level():
+    """When every smaller p was rejected, the largest is tested at the full level."""
+    assert stats.holm_levels([0.001, 0.04, 0.02], 0.05) == pytest.approx((0.05 / 3, 0.05, 0.025))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_holm_rejects_what_the_textbook_rejects(p_values):
+    """A hypothesis passes at its level exactly when the step-down procedure rejects it."""
+    levels = stats.holm_levels(p_values, 0.05)
+    rejected, order = set(), sorted(range(len(p_values)), key=lambda i: (p_values[i], i))
+    for rank, index in enumerate(order):
+        if p_values[index] > 0.05 / (len(p_values) - rank):
+            break
+        rejected.add(index)
+    assert {i for i, p in enumerate(p_values) if p <= levels[i]} == rejected
+
+
+def test_seeds_needed_respects_the_exact_test():
+    """A huge effect still needs 2⁻ⁿ ≤ level; a small one needs as many as Student's test asks."""
+    assert stats.seeds_needed(100.0, 1.0, 0.0, level=0.01) == 7
+    n = stats.seeds_needed(0.5, 1.0, 0.0, level=0.05)
+    assert 0.5 * math.sqrt(n) >= reference.t.ppf(0.95, n - 1)
+    assert 0.5 * math.sqrt(n - 1) < reference.t.ppf(0.95, n - 2)
+    assert stats.seeds_needed(0.0, 1.0, 0.0, level=0.05, largest=50) is None
+
+
+def test_the_joint_test_keeps_its_level_under_the_null():
+    """At the margin, eight normal seeds pass a 5 % test in at most the 99 % binomial limit of 1000 draws."""
+    draw = np.random.default_rng(8)
+    passed = sum(stats.one_sample(draw.normal(0.05, 0.1, 8), 0.05, draw).greater <= 0.05 for _ in range(1000))
+    assert 10 <= passed <= reference.binom.ppf(0.99, 1000, 0.05)
