@@ -35,10 +35,11 @@ class Lengths(BaseModel):
 class TaskCard(BaseModel):
     """What a task asks, why, where it comes from, and what chance and a perfect predictor score.
 
-    chance, floor: loss in nats per scored position of the best predictor that ignores the informative inputs, and of
-    the exact optimum, for the card's own params; "measured" where they depend on the text at hand, "none" where
-    nothing is scored. scored_by: the probe that scores a trained model, or "none" for measurement-only cards.
-    solved_at: the accuracy that ends training early, or "never".
+    chance, floor: loss per scored position, in nats or in squared units of a regression, of the best predictor that
+    ignores the informative inputs, and of the exact optimum, for the card's own params (and its first quick length,
+    where they depend on it); "measured" where they depend on the text at hand, "none" where nothing is scored.
+    scored_by: the probe that scores a trained model, or "none" for measurement-only cards.
+    solved_at: the score that ends training early, an accuracy or the R² of a regression, or "never".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

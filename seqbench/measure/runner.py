@@ -164,14 +164,13 @@ def _train(
         chance_loss=bounds.chance_loss if bounds else None,
         keep_best=needs_corpus(card),
     )
-    history = training.train(
-        model, batches, config, evaluate=_evaluation(cell, config, card, sample), stopping=stopping
-    )
+    evaluate = _evaluation(cell, config, card, sample, chance_loss=stopping.chance_loss)
+    history = training.train(model, batches, config, evaluate=evaluate, stopping=stopping)
     return history, torch.cat([part.flatten() for part in consumed]) if consumed else None
 
 
 def _evaluation(
-    cell: Cell, config: TrainConfig, card: TaskCard, sample: _Sampler
+    cell: Cell, config: TrainConfig, card: TaskCard, sample: _Sampler, *, chance_loss: float | None
 ) -> Callable[[nn.Module, int], Evaluation] | None:
     """Return how training is watched: by fresh sequences of a task, by the validation split of a real text, or not.
 
@@ -182,16 +181,20 @@ def _evaluation(
     if needs_corpus(card):
         ids = sample.generator.held_out(**sample.params, part="valid").ids[:VALIDATION_CHARACTERS]
         return partial(_validate, ids=ids, length=cell.length)
-    return partial(_evaluate, cell=cell, sequences=config.evaluation_sequences, sample=sample)
+    return partial(_evaluate, cell=cell, sequences=config.evaluation_sequences, sample=sample, chance_loss=chance_loss)
 
 
 @torch.no_grad()
-def _evaluate(model: nn.Module, step: int, *, cell: Cell, sequences: int, sample: _Sampler) -> Evaluation:
+def _evaluate(
+    model: nn.Module, step: int, *, cell: Cell, sequences: int, sample: _Sampler, chance_loss: float | None
+) -> Evaluation:
     model.eval()
     batch = sample(stream("evaluation", cell.task, cell.length, cell.seed, step), sequences, cell.length)
     logits, _ = model(batch.inputs)
     return Evaluation(
-        step=step, loss=float(training.scored_loss(logits, batch)), score=training.accuracy(logits, batch)
+        step=step,
+        loss=float(training.scored_loss(logits, batch)),
+        score=training.score(logits, batch, chance_loss=chance_loss),
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.cell import TrainConfig
+from seqbench.errors import ContractError
 from seqbench.measure.generators.base import Batch
 
 Outcome = Literal["solved", "finished", "diverged"]
@@ -23,7 +24,7 @@ PATIENCE = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Loss in nats and score (accuracy where there is one) after a number of steps."""
+    """Loss (nats, or squared units of a regression) and score after a number of steps."""
 
     step: int
     loss: float
@@ -32,7 +33,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What happened in training. losses in nats and gradient_norms before clipping, one of each per step."""
+    """What happened in training: losses, and gradient_norms before clipping, one of each per step.
+
+    loss_unit: of all losses, "nat" or "squared error".
+    """
 
     losses: tuple[float, ...]
     gradient_norms: tuple[float, ...]
@@ -40,6 +44,7 @@ class History:
     tokens: int
     outcome: Outcome
     solved_after: int | None = None
+    loss_unit: str = "nat"
 
     @property
     def steps(self) -> int:
@@ -51,9 +56,9 @@ class History:
 class Stopping:
     """When to stop before the budget is used.
 
-    solved_at: score that ends training when reached twice in a row, or None. chance_loss: nats, for noticing
-    divergence, or None. keep_best: go back to the weights of the best evaluation, and stop after `PATIENCE`
-    evaluations without a better one (validation of a real text, which can be over-fitted).
+    solved_at: score that ends training when reached twice in a row, or None. chance_loss: in the unit of the loss,
+    for noticing divergence, or None. keep_best: go back to the weights of the best evaluation, and stop after
+    `PATIENCE` evaluations without a better one (validation of a real text, which can be over-fitted).
     """
 
     solved_at: float | None = None
@@ -87,6 +92,7 @@ def train(
     evaluations: list[Evaluation] = []
     best: tuple[float, dict[str, Tensor]] | None = None
     tokens = 0
+    unit = "nat"
     outcome: Outcome = "finished"
     model.train()
     for step in range(config.steps):
@@ -95,6 +101,7 @@ def train(
             group["lr"] = learning_rate(step, config)
         pending.append(_step(model, batch, optimiser, clip_norm=config.clip_norm))
         tokens += batch.targets.numel()
+        unit = loss_unit(batch)
         if (step + 1) % config.evaluate_every and step + 1 < config.steps:
             continue
         for loss, norm in torch.stack(pending).tolist():
@@ -129,6 +136,7 @@ def train(
         tokens=tokens,
         outcome=outcome,
         solved_after=evaluations[-2].step if outcome == "solved" else None,
+        loss_unit=unit,
     )
 
 
@@ -143,7 +151,12 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 
 
 def scored_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Return the mean cross-entropy in nats over the scored positions: logits (B, T, V) -> scalar."""
+    """Return the mean loss over the scored positions: logits (B, T, V) -> scalar.
+
+    That is the cross-entropy in nats, or for a regression the squared error of the single output.
+    """
+    if is_regression(batch):
+        return nn.functional.mse_loss(logits[..., 0][batch.scored], batch.targets[batch.scored])
     if batch.scored.all():
         return nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
     return nn.functional.cross_entropy(logits[batch.scored], batch.targets[batch.scored])
@@ -151,8 +164,34 @@ def scored_loss(logits: Tensor, batch: Batch) -> Tensor:
 
 def accuracy(logits: Tensor, batch: Batch) -> float:
     """Return the share of scored positions at which the most likely class is the target."""
-    right = logits.argmax(dim=-1) == batch.targets
-    return float(right[batch.scored].double().mean())
+    return float(right(logits, batch).double().mean())
+
+
+def right(logits: Tensor, batch: Batch) -> Tensor:
+    """Return whether the most likely class is the target, at the S scored positions: (B, T, V) -> (S,) bool."""
+    return (logits.argmax(dim=-1) == batch.targets)[batch.scored]
+
+
+def score(logits: Tensor, batch: Batch, *, chance_loss: float | None) -> float:
+    """Return how well a batch is answered, at most 1: the accuracy, or for a regression R² = 1 - loss / chance loss.
+
+    Raises ContractError for a regression without a chance loss.
+    """
+    if not is_regression(batch):
+        return accuracy(logits, batch)
+    if chance_loss is None:
+        raise ContractError("a regression is scored against its chance loss; its generator's bounds must state one")
+    return 1 - float(scored_loss(logits, batch)) / chance_loss
+
+
+def is_regression(batch: Batch) -> bool:
+    """Return whether the targets are numbers rather than classes."""
+    return batch.targets.is_floating_point()
+
+
+def loss_unit(batch: Batch) -> str:
+    """Return the unit of `scored_loss`."""
+    return "squared error" if is_regression(batch) else "nat"
 
 
 def _step(model: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, *, clip_norm: float) -> Tensor:

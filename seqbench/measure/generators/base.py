@@ -14,7 +14,8 @@ class Batch:
     """Sequences and the questions asked about them.
 
     inputs: (B, T) int64 tokens, or (B, T, D) floats of a real-valued task.
-    targets: (B, T) int64, the right answer at every scored position; any valid class elsewhere.
+    targets: (B, T), the right answer at every scored position: int64 classes, any valid one elsewhere, or the
+    float32 numbers of a regression, which is answered by a single output.
     scored: (B, T) bool, where the loss and the score are taken.
     tags: name -> (B, T) int64, facts about each position (its lag, the decision it takes) for sliced scores.
     """
@@ -39,7 +40,7 @@ class Sizes:
     """What a model must fit.
 
     vocab: how many tokens it reads. inputs: how many floats per position, of a real-valued task.
-    outputs: how many classes it answers. Exactly one of vocab and inputs is a number.
+    outputs: how many classes it answers, 1 for a regression. Exactly one of vocab and inputs is a number.
     """
 
     vocab: int | None
@@ -49,9 +50,10 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How well a task can be answered: losses in nats per scored position, accuracies where they are known.
+    """How well a task can be answered: losses per scored position, accuracies where they are known.
 
     chance: the best prediction that looks at nothing. floor: the best that looks at everything before.
+    chance_loss, floor_loss: nats, or squared units of a regression.
     """
 
     chance_loss: float

@@ -1,6 +1,9 @@
-"""What every probe receives, and what a probe file offers: `measure(subject) -> tuple[Measurement, ...]`."""
+"""What every probe receives, and what a probe file offers: `measure(subject) -> tuple[Measurement, ...]`.
 
-from collections.abc import Callable, Mapping
+Probes that score answers share the fresh test sequences and the way a score is put beside its bounds.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -9,7 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.measure.generators.base import Batch
+from seqbench.measure.seeds import stream
 from seqbench.measure.training import History
+from seqbench.record import Measurement
+
+SEQUENCES = 4096
+"""So many fresh sequences score a trained model, in chunks of:"""
+CHUNK = 512
 
 Sample = Callable[[torch.Generator, int, int], Batch]
 
@@ -19,7 +28,7 @@ class Subject:
     """A model and the task it stands before.
 
     sample: (rng, batch, length) -> Batch of the cell's task. generator, params: where those come from, for closed
-    forms and held-out text. length: T of the cell. history: of the training, None where nothing was trained.
+    forms and held-out text. length: that of the cell. history: of the training, None where nothing was trained.
     seen: (N,) int64, every character that training on a generated text consumed; None elsewhere.
     """
 
@@ -33,3 +42,25 @@ class Subject:
     device: torch.device
     history: History | None = None
     seen: Tensor | None = None
+
+
+def answered(subject: Subject) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield fresh test sequences, chunk by chunk, each with the model's logits (B, T, V); iterate without gradients."""
+    for chunk in range(SEQUENCES // CHUNK):
+        rng = stream("test", subject.task, subject.length, subject.seed, chunk)
+        batch = subject.sample(rng, CHUNK, subject.length)
+        logits, _ = subject.model(batch.inputs)
+        yield batch, logits
+
+
+def beside_bounds(
+    subject: Subject, *, loss: float, loss_unit: str = "nat", accuracy: float | None = None
+) -> tuple[Measurement, ...]:
+    """Return a loss with its chance and floor, and an accuracy with its chance where the task has one."""
+    bounds = subject.generator.bounds(length=subject.length, **subject.params)
+    losses = (("loss", loss), ("chance_loss", bounds.chance_loss), ("floor_loss", bounds.floor_loss))
+    found = tuple(Measurement(name=name, value=value, unit=loss_unit) for name, value in losses)
+    if accuracy is None:
+        return found
+    accuracies = (("accuracy", accuracy), ("chance_accuracy", bounds.chance_accuracy))
+    return (*found, *(Measurement(name=name, value=value, unit="1") for name, value in accuracies))

@@ -31,7 +31,7 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
     profiles = torch.cat([log_gradient_by_lag(model, batch.inputs, rng) for _ in range(COTANGENTS)])
     quenched = profiles.mean(dim=0)
     annealed = 0.5 * (torch.logsumexp(2 * profiles, dim=0) - math.log(len(profiles)))
-    slope, fit = fitted_slope(quenched, fit_window(subject.length))
+    slope, fit = fitted_slope(quenched, fit_window(len(quenched)))
     return (
         Measurement(name="gradient_slope", value=slope, unit="nat/step"),
         Measurement(name="gradient_fit_r2", value=fit, unit="1"),

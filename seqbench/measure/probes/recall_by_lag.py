@@ -8,37 +8,26 @@ import math
 import torch
 
 from seqbench.measure.generators.recall import lag_buckets
-from seqbench.measure.probes.base import Subject
-from seqbench.measure.seeds import stream
-from seqbench.measure.training import scored_loss
+from seqbench.measure.probes.base import Subject, answered, beside_bounds
+from seqbench.measure.training import right, scored_loss
 from seqbench.record import Measurement, Series
-
-SEQUENCES = 4096
-CHUNK = 512
 
 
 @torch.no_grad()
 def measure(subject: Subject) -> tuple[Measurement, ...]:
     """Return loss (nat), accuracy and normalised recall: by lag bucket, their mean, and in the farthest bucket."""
-    lags, right, loss = _answers(subject)
-    bounds = subject.generator.bounds(length=subject.length, **subject.params)
-    found = (
-        Measurement(name="loss", value=loss, unit="nat"),
-        Measurement(name="chance_loss", value=bounds.chance_loss, unit="nat"),
-        Measurement(name="floor_loss", value=bounds.floor_loss, unit="nat"),
-        Measurement(name="accuracy", value=float(right.double().mean()), unit="1"),
-        Measurement(name="chance_accuracy", value=bounds.chance_accuracy, unit="1"),
-    )
+    lags, hits, loss = _answers(subject)
+    chance = subject.generator.bounds(length=subject.length, **subject.params).chance_accuracy
     middles, recalls = [], []
     for low, high in lag_buckets(subject.length):
         inside = (lags >= low) & (lags <= high)
         if inside.any():
             middles.append(math.sqrt(low * high))
-            recalls.append(normalised(float(right[inside].double().mean()), chance=bounds.chance_accuracy))
+            recalls.append(normalised(float(hits[inside].double().mean()), chance=chance))
     series = Series(axis="lag", at=tuple(middles), values=tuple(recalls))
     auc = sum(recalls) / len(recalls)
     return (
-        *found,
+        *beside_bounds(subject, loss=loss, accuracy=float(hits.double().mean())),
         Measurement(name="recall_by_lag", value=auc, unit="normalised recall", series=series),
         Measurement(name="recall_auc", value=auc, unit="normalised recall"),
         Measurement(name="recall_far", value=recalls[-1], unit="normalised recall"),
@@ -52,12 +41,9 @@ def normalised(accuracy: float, *, chance: float) -> float:
 
 def _answers(subject: Subject) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Return the lag of every test sequence (N,), whether its answer was right (N,), and the mean loss in nats."""
-    lags, right, losses = [], [], []
-    for chunk in range(SEQUENCES // CHUNK):
-        rng = stream("test", subject.task, subject.length, subject.seed, chunk)
-        batch = subject.sample(rng, CHUNK, subject.length)
-        logits, _ = subject.model(batch.inputs)
+    lags, hits, losses = [], [], []
+    for batch, logits in answered(subject):
         lags.append(batch.tags["lag"][batch.scored])
-        right.append((logits.argmax(dim=-1) == batch.targets)[batch.scored])
+        hits.append(right(logits, batch))
         losses.append(float(scored_loss(logits, batch)))
-    return torch.cat(lags), torch.cat(right), sum(losses) / len(losses)
+    return torch.cat(lags), torch.cat(hits), sum(losses) / len(losses)

@@ -1,4 +1,4 @@
-"""Bytes of the state that a model carries from one token to the next, per sequence, after `length` tokens."""
+"""Bytes of the state that a model carries from one token to the next, per sequence, after a whole sequence."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from seqbench.record import Measurement
 
 @torch.no_grad()
 def measure(subject: Subject) -> tuple[Measurement, ...]:
-    """Return the bytes of the state object after the cell's length, for one sequence."""
+    """Return the bytes of the state object after one sequence of the cell's length."""
     batch = subject.sample(stream("state bytes", subject.task, subject.length, subject.seed), 1, subject.length)
     _, state = subject.model.eval()(batch.inputs)
     return (Measurement(name="state_bytes", value=float(state_bytes(state)), unit="byte"),)

@@ -14,15 +14,15 @@ POINTS = 200
 def measure(subject: Subject) -> tuple[Measurement, ...]:
     """Return the curves of the subject's training; nothing where nothing was trained.
 
-    `gradient_norm` is the global norm before clipping, `training_loss` in nats, `steps_to_solve` infinite where the
-    task was not solved within the budget.
+    `gradient_norm` is the global norm before clipping, `steps_to_solve` infinite where the task was not solved
+    within the budget.
     """
     history = subject.history
     if history is None:
         return ()
     solved = history.solved_after
     curves = [
-        _curve("training_loss", "nat", history.losses, lambda part: sum(part) / len(part)),
+        _curve("training_loss", history.loss_unit, history.losses, lambda part: sum(part) / len(part)),
         _curve("gradient_norm", "1", history.gradient_norms, median),
         Measurement(name="steps", value=float(history.steps), unit="step"),
         Measurement(name="tokens", value=float(history.tokens), unit="token"),
@@ -30,7 +30,7 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
     ]
     if history.evaluations:
         steps = tuple(float(entry.step) for entry in history.evaluations)
-        for name, unit in (("loss", "nat"), ("score", "1")):
+        for name, unit in (("loss", history.loss_unit), ("score", "1")):
             values = tuple(float(getattr(entry, name)) for entry in history.evaluations)
             series = Series(axis="step", at=steps, values=values)
             curves.append(Measurement(name=f"evaluation_{name}", value=values[-1], unit=unit, series=series))

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from seqbench.cell import TrainConfig
+from seqbench.errors import ContractError
 from seqbench.measure import training
 from seqbench.measure.generators.base import Batch
+from seqbench.measure.seeds import stream
 from seqbench.measure.training import Evaluation, Stopping, train
 
 
@@ -121,6 +123,87 @@ def test_the_best_weights_on_validation_are_kept():
     history = train(model, batch_of, config_of(evaluate_every=5), evaluate=evaluate, stopping=Stopping(keep_best=True))
     assert torch.equal(model.rows.detach(), seen[1])
     assert history.steps == 35  # the seventh evaluation is the fifth without a better one
+
+
+class Line(nn.Module):
+    """One number per position, linear in the floats shown: (B, T, 2) -> (B, T, 1)."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+
+    def forward(self, inputs, state=None):
+        return self.linear(inputs), state
+
+
+def sums(step, *, size=64):
+    """A regression: the sum of two uniform numbers, of variance 1/6, at the last of three positions."""
+    inputs = torch.rand(size, 3, 2, generator=stream("sums", step))
+    scored = torch.zeros(size, 3, dtype=torch.bool)
+    scored[:, -1] = True
+    return Batch(inputs=inputs, targets=inputs.sum(2), scored=scored)
+
+
+def test_a_regression_is_learnt_and_its_losses_are_squared_errors():
+    """A line learns to add: the squared error falls to nothing, and the history names its unit."""
+    history = train(Line(), sums, config_of(steps=300, learning_rate=0.05))
+    assert history.losses[-1] < 1e-3
+    assert history.loss_unit == "squared error"
+
+
+def test_the_loss_of_classes_is_in_nats():
+    """Where targets are classes, the history names the nat."""
+    assert train(Table(), batch_of, config_of(steps=1)).loss_unit == "nat"
+
+
+def test_the_loss_of_a_regression_is_the_mean_squared_error_where_it_is_scored():
+    """Answers 0 to the targets 1 and 3, with 100 where nothing is scored: (1 + 9) / 2."""
+    scored = torch.tensor([[False, True], [False, True]])
+    batch = Batch(inputs=torch.zeros(2, 2, 2), targets=torch.tensor([[100.0, 1.0], [100.0, 3.0]]), scored=scored)
+    assert float(training.scored_loss(torch.zeros(2, 2, 1), batch)) == 5.0
+
+
+@pytest.mark.parametrize(("answer", "expected"), [(0.0, 0.0), (0.5, 0.75), (1.0, 1.0), (3.0, -3.0)])
+def test_a_regression_is_scored_by_what_it_explains(answer, expected):
+    """R² = 1 - loss / chance loss: 0 at chance, 1 when perfect, negative when worse than chance."""
+    batch = Batch(inputs=torch.zeros(1, 1, 2), targets=torch.ones(1, 1), scored=torch.ones(1, 1, dtype=torch.bool))
+    logits = torch.full((1, 1, 1), answer)
+    assert training.score(logits, batch, chance_loss=1.0) == expected
+
+
+def test_classes_are_scored_by_accuracy_whatever_chance_is():
+    """Two of eight answers are right: the score is 1/4, with or without a chance loss."""
+    batch = batch_of(0)
+    logits = nn.functional.one_hot(batch.targets, 4).float()
+    logits[:, 1:] = -logits[:, 1:]
+    scores_found = [training.score(logits, batch, chance_loss=chance) for chance in (None, 1.0)]
+    assert scores_found == [0.25, 0.25]
+
+
+def test_a_regression_without_chance_cannot_be_scored():
+    """Without its chance loss R² means nothing, and the error says whose duty it is."""
+    expected = "a regression is scored against its chance loss; its generator's bounds must state one"
+    with pytest.raises(ContractError, match=f"^{expected}$"):
+        training.score(torch.zeros(64, 3, 1), sums(0), chance_loss=None)
+
+
+def test_a_regression_far_over_chance_three_times_is_divergence():
+    """The rule of three evaluations over three times chance holds in squared units too."""
+
+    @torch.no_grad()
+    def evaluate(model, step):
+        batch = sums(step)
+        logits, _ = model(batch.inputs)
+        loss = float(training.scored_loss(logits, batch))
+        return Evaluation(step=step, loss=loss, score=training.score(logits, batch, chance_loss=1 / 6))
+
+    model = Line()
+    with torch.no_grad():
+        model.linear.bias.fill_(9.0)
+    config = config_of(evaluate_every=5, learning_rate=1e-6)
+    history = train(model, sums, config, evaluate=evaluate, stopping=Stopping(chance_loss=1 / 6, solved_at=0.94))
+    assert (history.outcome, history.steps) == ("diverged", 25)
+    assert history.evaluations[-1].score < -100
 
 
 def test_the_loss_counts_scored_positions_only():
