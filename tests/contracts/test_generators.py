@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chi2_contingency, chisquare
+from scipy.stats import binom, chi2_contingency, chisquare
 from torch import Tensor
 
 from seqbench.errors import InvalidInput, UnknownName
@@ -17,6 +17,7 @@ from seqbench.measure.corpora import chronicle
 from seqbench.measure.corpora.text import Story, split
 from seqbench.measure.generators import GENERATORS
 from seqbench.measure.generators.base import Batch, Sizes
+from seqbench.measure.generators.count import in_order
 from seqbench.measure.generators.recall import lag_buckets
 from seqbench.measure.seeds import stream
 
@@ -50,11 +51,45 @@ def uniform_answers(inputs: Tensor, batch: Batch) -> Tensor:
     return torch.full(inputs.shape, -math.log(64), dtype=torch.float64)
 
 
+def adding_answers(inputs: Tensor, batch: Batch) -> Tensor:
+    """Return minus the squared error of a reader who adds what is marked, and 1/2 for a mark unseen: (B, T)."""
+    answers = torch.zeros(batch.targets.shape)
+    for row, sequence in enumerate(inputs.tolist()):
+        marked = [number for number, mark in sequence if mark == 1]
+        known = sum(marked) + 0.5 * (2 - len(marked))
+        answers[row, -1] = -((known - batch.targets[row, -1].item()) ** 2)
+    return answers
+
+
+def copy_answers(inputs: Tensor, batch: Batch) -> Tensor:
+    """Return ln p(target) of a reader who writes down, after the delimiter, what was shown at the start: (B, T)."""
+    answers = torch.zeros(batch.targets.shape, dtype=torch.float64)
+    for row, sequence in enumerate(inputs.tolist()):
+        first = sequence.index(9)  # items are 0 … 7, the blank is 8
+        for nth, place in enumerate(range(first + 1, len(sequence))):
+            shown = sequence[nth]
+            if shown == 8:
+                answers[row, place] = -math.log(8)
+            elif shown != batch.targets[row, place]:
+                answers[row, place] = -math.inf
+    return answers
+
+
+def count_answers(inputs: Tensor, batch: Batch) -> Tensor:
+    """Return ln p(target) of a reader who counts 0, 1 and 2 on fingers: (B, T)."""
+    answers = torch.zeros(batch.targets.shape, dtype=torch.float64)
+    for row, sequence in enumerate(inputs.tolist()):
+        counted = sum(sequence.count(low) for low in (0, 1, 2))
+        answers[row, -1] = 0.0 if counted == batch.targets[row, -1] else -math.inf
+    return answers
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """One generator with parameters, and what only someone who knows the task can say of it.
 
-    oracle: ln p(target) at every scored position, written without the sampler; None where nothing is known.
+    oracle: ln p(target), or minus the squared error of a regression, at every scored position, written without the
+    sampler; None where nothing is known. beyond: positions that the task adds to the length it is given.
     """
 
     name: str
@@ -62,6 +97,7 @@ class Case:
     params: Mapping[str, object] = field(default_factory=dict)
     oracle: Callable[[Tensor, Batch], Tensor] | None = None
     oracle_length: int = 32
+    beyond: int = 0
 
     def __str__(self) -> str:
         return "-".join([self.name, *(str(value) for value in self.params.values() if isinstance(value, str))])
@@ -89,6 +125,12 @@ class Case:
 CASES = (
     Case(name="recall", params={"lag": "fixed"}, oracle=recall_answers),
     Case(name="recall", params={"lag": "loguniform"}, oracle=recall_answers),
+    Case(name="adding", params={"marks": "any"}, oracle=adding_answers),
+    Case(name="adding", params={"marks": "halves"}, oracle=adding_answers),
+    Case(name="copy", oracle=copy_answers, beyond=20),
+    Case(name="count", params={"order": "random"}, length=20, oracle=count_answers, oracle_length=12, beyond=1),
+    Case(name="count", params={"order": "sorted"}, length=20, oracle=count_answers, oracle_length=12, beyond=1),
+    Case(name="count", params={"order": "reversed"}, length=20, oracle=count_answers, oracle_length=12, beyond=1),
     Case(name="chronicle", params={"preset": PRESET}, oracle=chronicle_answers, oracle_length=4096),
     Case(name="text", params={"text": TALE}),
     Case(name="onehot"),
@@ -97,6 +139,8 @@ CASES = (
 BOUNDED = tuple(case for case in CASES if case.bounds() is not None)
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 every_bounded_case = pytest.mark.parametrize("case", BOUNDED, ids=str)
+CLASSIFYING = tuple(case for case in BOUNDED if case.sizes.outputs > 1)
+every_classifying_case = pytest.mark.parametrize("case", CLASSIFYING, ids=str)
 
 
 def scored_targets(case, *seed, batches, batch=64) -> list[Tensor]:
@@ -167,21 +211,25 @@ def test_the_global_generator_is_untouched(case):
 @every_case
 def test_shapes_types_and_ranges_are_as_declared(case):
     """Inputs, targets, scored and tags are what a model of these sizes can be trained on."""
-    batch, sizes = case.batch(1, batch=5, length=17), case.sizes
+    batch, sizes, steps = case.batch(1, batch=5, length=17), case.sizes, 17 + case.beyond
     if sizes.inputs is None:
-        assert batch.inputs.shape == (5, 17)
+        assert batch.inputs.shape == (5, steps)
         assert torch.int64 == batch.inputs.dtype
         assert batch.inputs.min() >= 0
         assert batch.inputs.max() < sizes.vocab
     else:
         assert sizes.vocab is None
-        assert (5, 17, sizes.inputs) == batch.inputs.shape
+        assert (5, steps, sizes.inputs) == batch.inputs.shape
         assert torch.float32 == batch.inputs.dtype
-    assert (5, 17) == batch.targets.shape == batch.scored.shape
-    assert (torch.int64, torch.bool) == (batch.targets.dtype, batch.scored.dtype)
-    assert batch.targets.min() >= 0
-    assert batch.targets.max() < sizes.outputs
-    assert all(tag.shape == (5, 17) and tag.dtype == torch.int64 for tag in batch.tags.values())
+    assert (5, steps) == batch.targets.shape == batch.scored.shape
+    assert torch.bool == batch.scored.dtype
+    if batch.targets.is_floating_point():
+        assert (torch.float32, 1) == (batch.targets.dtype, sizes.outputs)
+    else:
+        assert torch.int64 == batch.targets.dtype
+        assert batch.targets.min() >= 0
+        assert batch.targets.max() < sizes.outputs
+    assert all(tag.shape == (5, steps) and tag.dtype == torch.int64 for tag in batch.tags.values())
 
 
 @every_case
@@ -211,7 +259,7 @@ def test_an_independent_oracle_scores_the_floor(case):
         assert bounds.floor_accuracy == pytest.approx(np.mean(accuracies))
 
 
-@every_bounded_case
+@every_classifying_case
 def test_a_guess_that_looks_at_nothing_scores_chance(case):
     """Guessing by the share of each answer loses the closed form of chance (protocol 2.0 ii)."""
     seen = torch.cat(scored_targets(case, "chance fit", batches=200, batch=128))
@@ -226,7 +274,7 @@ def test_a_guess_that_looks_at_nothing_scores_chance(case):
     assert abs(mean - case.bounds().chance_accuracy) <= 4 * error
 
 
-@every_bounded_case
+@every_classifying_case
 def test_chance_is_no_better_than_the_floor(case):
     """Looking never hurts, and looking at nothing is no worse than not knowing the answers."""
     bounds = case.bounds()
@@ -314,6 +362,167 @@ def test_recall_refuses_what_it_cannot_ask(params, message):
     """An impossible parameter is named with what would be possible."""
     with pytest.raises(InvalidInput) as caught:
         GENERATORS.load("recall").sample(stream("refused"), batch=2, **params)
+    assert message == str(caught.value)
+
+
+@pytest.mark.parametrize("marks", ["any", "halves"])
+def test_a_constant_in_place_of_the_sum_costs_a_sixth(marks):
+    """Predicting 1, the mean, costs the variance of the sum of two uniform numbers (protocol 2.0 ii)."""
+    case = Case(name="adding", params={"marks": marks})
+    drawn = torch.cat(scored_targets(case, "chance", batches=200, batch=128)).double()
+    mean, error = mean_and_error(((drawn - 1) ** 2).tolist())
+    assert case.bounds().chance_loss == 1 / 6
+    assert abs(mean - 1 / 6) <= 4 * error
+    mean, error = mean_and_error(drawn.tolist())
+    assert abs(mean - 1) <= 4 * error
+
+
+@pytest.mark.parametrize(("unseen", "loss"), [(1, 1 / 12), (2, 1 / 6)])
+@pytest.mark.parametrize("marks", ["any", "halves"])
+def test_an_unseen_mark_costs_a_twelfth(marks, unseen, loss):
+    """Knowing one addend leaves the variance of the other, knowing none leaves chance (protocol 2.0 iv)."""
+    batch = GENERATORS.load("adding").sample(stream("mask", marks), batch=20_000, length=9, marks=marks)
+    masked = batch.inputs.clone()
+    places = masked[..., 1].nonzero()[:, 1].view(-1, 2)  # (B, 2)
+    for which in range(unseen):
+        masked[torch.arange(20_000), places[:, which]] = 0.0
+    mean, error = mean_and_error((-adding_answers(masked, batch)[batch.scored]).tolist())
+    assert abs(mean - loss) <= 4 * error
+
+
+@pytest.mark.parametrize("marks", ["any", "halves"])
+def test_two_positions_are_marked_as_documented(marks):
+    """Every allowed pair of positions is marked equally often: any two, or one of each half."""
+    batch = GENERATORS.load("adding").sample(stream("marks", marks), batch=20_000, length=7, marks=marks)
+    assert torch.equal(batch.inputs[..., 1].sum(1), torch.full((20_000,), 2.0))
+    assert torch.equal(batch.inputs[..., 1], batch.inputs[..., 1].bool().float())
+    first, second = batch.inputs[..., 1].nonzero()[:, 1].view(-1, 2).unbind(1)
+    pairs = torch.bincount(7 * first + second, minlength=49)
+    allowed = [7 * i + j for i in range(7) for j in range(i + 1, 7) if marks == "any" or i < 3 <= j]
+    assert pairs.sum() == pairs[allowed].sum()
+    assert chisquare(pairs[allowed]).pvalue > 1e-3
+
+
+def test_numbers_to_add_are_uniform():
+    """The numbers fill [0, 1) evenly, and the sum is asked for at the last position only."""
+    batch = GENERATORS.load("adding").sample(stream("numbers"), batch=2000, length=10)
+    assert chisquare(torch.histc(batch.inputs[..., 0], bins=20, min=0, max=1)).pvalue > 1e-3
+    assert torch.equal(batch.scored.nonzero(), torch.stack([torch.arange(2000), torch.full((2000,), 9)], 1))
+
+
+def test_a_copy_is_laid_out_as_documented():
+    """Ten symbols, T-1 blanks and eleven delimiters; each symbol is asked for T+10 positions after it stood."""
+    batch = GENERATORS.load("copy").sample(stream("layout"), batch=50, length=6)
+    assert batch.inputs.shape == (50, 26)
+    assert torch.equal(batch.inputs[:, 10:15], torch.full((50, 5), 8))
+    assert torch.equal(batch.inputs[:, 15:], torch.full((50, 11), 9))
+    assert torch.equal(batch.inputs[:, :10], batch.targets[:, 16:])
+    assert batch.scored[:, 16:].all()
+    assert not batch.scored[:, :16].any()
+
+
+def test_symbols_to_copy_are_balanced():
+    """Every item is asked for equally often at each place, whatever the one before it (protocol 2.0 iii)."""
+    shown = GENERATORS.load("copy").sample(stream("balance"), batch=5000, length=1).targets[:, -10:]
+    assert all(chisquare(torch.bincount(column, minlength=8)).pvalue > 1e-4 for column in shown.unbind(1))
+    pairs = torch.bincount((8 * shown[:, :-1] + shown[:, 1:]).flatten(), minlength=64)
+    assert chisquare(pairs).pvalue > 1e-4
+
+
+def test_a_copy_without_its_symbols_says_nothing():
+    """With the symbols masked the oracle is at chance, and every row shows the same (protocol 2.0 iv)."""
+    batch = GENERATORS.load("copy").sample(stream("mask"), batch=200, length=6)
+    masked = torch.where(batch.inputs < 8, 8, batch.inputs)
+    loss = -copy_answers(masked, batch)[batch.scored].mean().item()
+    assert math.log(8) == pytest.approx(loss)
+    assert len(masked.unique(dim=0)) == 1
+
+
+@pytest.mark.parametrize(("length", "chance"), [(100, 0.1733), (1000, 0.02039)])
+def test_the_diluted_chance_is_that_of_the_literature(length, chance):
+    """Averaged over all T+20 positions, ln 8 at ten of them is 10 ln 8 / (T+20) (protocol 2.2)."""
+    assert GENERATORS.load("copy").diluted_loss(math.log(8), length=length) == pytest.approx(chance, rel=1e-3)
+
+
+def test_counts_are_binomial():
+    """How often each count is the answer follows Bin(12, 0.3) (protocol 2.0 iii)."""
+    batch = GENERATORS.load("count").sample(stream("balance"), batch=20_000, length=12)
+    counts = torch.bincount(batch.targets[:, -1], minlength=25)
+    expected = 20_000 * binom.pmf(np.arange(13), 12, 0.3)
+    tail = slice(9, 13)  # too rare to test one by one
+    assert counts[13:].sum() == 0
+    observed = [*counts[:9].tolist(), counts[tail].sum().item()]
+    assert chisquare(observed, [*expected[:9], expected[tail].sum()]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("length", [1, 12, 24])
+def test_the_chance_of_counting_is_the_entropy_of_a_binomial(length):
+    """Chance is the entropy and the mode of Bin(n, 0.3), as an independent implementation has them."""
+    bounds = GENERATORS.load("count").bounds(length=length)
+    assert bounds.chance_loss == pytest.approx(float(binom(length, 0.3).entropy()), rel=1e-9)
+    assert bounds.chance_accuracy == pytest.approx(binom.pmf(np.arange(length + 1), length, 0.3).max(), rel=1e-9)
+
+
+def test_twelve_items_hold_the_bits_of_the_protocol():
+    """H(Bin(12, 0.3)) is 2.7021 bits (protocol 2.13)."""
+    assert GENERATORS.load("count").bounds(length=12).chance_loss / math.log(2) == pytest.approx(2.7021, abs=5e-5)
+
+
+def test_every_order_shows_the_same_items():
+    """One stream gives the same multiset and the same answer in every order, sorted as each name says."""
+    drawn = {
+        order: GENERATORS.load("count").sample(stream("orders"), batch=300, length=12, order=order)
+        for order in ("random", "sorted", "reversed")
+    }
+    items = {order: batch.inputs[:, :12] for order, batch in drawn.items()}
+    assert torch.equal(items["sorted"], items["random"].sort(dim=1).values)
+    assert torch.equal(items["reversed"], items["sorted"].flip(1))
+    assert (items["random"] != items["sorted"]).any(1).double().mean() > 0.99
+    assert torch.equal(drawn["random"].targets, drawn["sorted"].targets)
+    assert torch.equal(drawn["random"].inputs[:, 12], torch.full((300,), 10))
+
+
+def test_a_random_order_is_uniform():
+    """Every one of the 24 orders of four different items comes equally often."""
+    items = torch.arange(4).repeat(20_000, 1)
+    moved = in_order(items, "random", stream("uniform order"))
+    numbers = torch.unique(moved, dim=0, return_counts=True)[1]
+    assert len(numbers) == 24
+    assert chisquare(numbers).pvalue > 1e-3
+
+
+def test_a_count_without_its_items_says_nothing():
+    """What one masked item adds to the count does not follow from the others (protocol 2.0 iv)."""
+    batch = GENERATORS.load("count").sample(stream("mask"), batch=20_000, length=12)
+    rest = (batch.inputs[:, 1:12] < 3).sum(1)
+    hidden = batch.targets[:, -1] - rest
+    assert set(hidden.tolist()) == {0, 1}
+    pairs = torch.bincount(2 * rest + hidden, minlength=24).view(12, 2)[:8]  # rarer rests cannot be tested
+    assert chi2_contingency(pairs.numpy()).pvalue > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("adding", {"length": 1}, "length 1: too small; give at least 2"),
+        ("adding", {"length": 9, "marks": "all"}, "marks 'all' is unknown; give one of any, halves"),
+        ("copy", {"length": 0}, "length 0: too small; give at least 1"),
+        ("copy", {"length": 9, "symbols": 0}, "symbols 0: too small; give at least 1"),
+        ("copy", {"length": 9, "items": 1}, "items 1: too small; give at least 2"),
+        ("count", {"length": 9, "order": "up"}, "order 'up' is unknown; give one of random, sorted, reversed"),
+        (
+            "count",
+            {"length": 9, "test_order": "same"},
+            "test_order 'same' is unknown; give one of random, sorted, reversed",
+        ),
+        ("count", {"length": 9, "counted": 10}, "counted 10 leaves nothing uncounted; give less than tokens, 10"),
+        ("count", {"length": 30}, "length 30 can give a count over most, 24; give most of 30 or more"),
+    ],
+)
+def test_impossible_parameters_are_refused(name, params, message):
+    """An impossible parameter is named with what would be possible."""
+    with pytest.raises(InvalidInput) as caught:
+        GENERATORS.load(name).sample(stream("refused"), batch=2, **params)
     assert message == str(caught.value)
 
 

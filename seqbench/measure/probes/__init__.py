@@ -7,6 +7,8 @@ PROBES = Registry(
     "seqbench.probes",
     {
         "recall_by_lag": "seqbench.measure.probes.recall_by_lag",
+        "answers": "seqbench.measure.probes.answers",
+        "order_shift": "seqbench.measure.probes.order_shift",
         "bits_per_character": "seqbench.measure.probes.bits_per_character",
         "training_curves": "seqbench.measure.probes.training_curves",
         "input_gradient": "seqbench.measure.probes.input_gradient",

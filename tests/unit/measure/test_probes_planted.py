@@ -8,11 +8,13 @@ from torch import nn
 
 from seqbench.errors import ContractError
 from seqbench.measure import models
-from seqbench.measure.generators import recall
+from seqbench.measure.generators import adding, copy, count, recall
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.probes import (
+    answers,
     bits_per_character,
     input_gradient,
+    order_shift,
     recall_by_lag,
     saved_bytes,
     state_bytes,
@@ -197,6 +199,118 @@ def test_recall_by_lag_finds_the_reach_of_a_planted_model():
 def test_normalised_recall_is_zero_at_chance_and_one_when_perfect():
     """R = (accuracy - 1/K)/(1 - 1/K)."""
     assert [recall_by_lag.normalised(a, chance=0.125) for a in (0.125, 1.0, 0.5625)] == [0.0, 1.0, 0.5]
+
+
+class Counts(nn.Module):
+    """Counts the items below 3 among those that `seen` lets through, sure of it, and says so at the last position."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, tokens, state=None):
+        low = tokens[:, :-1] < 3
+        logits = torch.zeros(*tokens.shape, 25)
+        logits[torch.arange(len(tokens)), -1, (low & self.seen(low)).sum(1)] = 30.0
+        return logits, None
+
+
+def everything(low):
+    """Let every item through."""
+    return torch.ones_like(low)
+
+
+def sorted_prefix(low):
+    """Let only the first run of low items through, as a model would that expects sorted items."""
+    return low.int().cumprod(dim=1).bool()
+
+
+def order_shift_of(model, **params):
+    params = {"order": "sorted", "test_order": "random"} | params
+
+    def sample(rng, batch, length):
+        return count.sample(rng, batch=batch, length=length, **params)
+
+    subject = subject_of(model, length=12, sample=sample, generator=count, params=params)
+    return {name: found.value for name, found in by_name(order_shift.measure(subject)).items()}
+
+
+@pytest.mark.parametrize("order", ["random", "sorted", "reversed"])
+def test_a_counter_blind_to_order_loses_nothing_and_flips_nothing(order):
+    """A model that counts every item is right in every order: no drop, no flips."""
+    found = order_shift_of(Counts(everything), order=order)
+    assert (found["accuracy"], found["accuracy_shuffled"]) == (1.0, 1.0)
+    assert (found["order_drop"], found["flip_rate"]) == (0.0, 0.0)
+    assert (found["loss"], found["floor_loss"]) == (pytest.approx(0.0, abs=1e-9), 0.0)
+    assert found["chance_loss"] == pytest.approx(1.87294, abs=1e-5)
+    assert found["chance_accuracy"] == pytest.approx(0.2397, abs=1e-5)
+
+
+def test_a_counter_of_a_sorted_prefix_drops_by_what_a_shuffle_breaks():
+    """Sorted, a prefix has all k low items; shuffled with probability 1 / C(12, k), where k ~ Bin(12, 0.3)."""
+    right = sum(0.3**k * 0.7 ** (12 - k) for k in range(13))  # C(12, k) · p^k · q^(12-k) / C(12, k)
+    found = order_shift_of(Counts(sorted_prefix))
+    error = math.sqrt(right * (1 - right) / 4096)
+    assert found["accuracy"] == 1.0
+    assert abs(found["accuracy_shuffled"] - right) < 4 * error
+    assert found["order_drop"] == pytest.approx(1.0 - found["accuracy_shuffled"])
+    assert found["flip_rate"] == found["order_drop"]  # this model's answer flips exactly where it becomes wrong
+
+
+def test_flips_are_counted_where_accuracy_does_not_change():
+    """Trained on random orders, a prefix counter is right as often as before, yet most answers flip."""
+    found = order_shift_of(Counts(sorted_prefix), order="random")
+    assert abs(found["order_drop"]) < 0.02
+    assert found["flip_rate"] > 0.3
+
+
+def test_the_test_order_is_the_one_asked_for():
+    """Reversed, the low items come last: a prefix counter is right only where there is none, or nothing else."""
+    found = order_shift_of(Counts(sorted_prefix), test_order="reversed")
+    expected = 0.7**12 + 0.3**12
+    assert abs(found["accuracy_shuffled"] - expected) < 4 * math.sqrt(expected / 4096)
+
+
+def answers_of(model, generator, *, length, **params):
+    def sample(rng, batch, length):
+        return generator.sample(rng, batch=batch, length=length, **params)
+
+    return by_name(answers.measure(subject_of(model, length=length, sample=sample, generator=generator, params=params)))
+
+
+class Constant(nn.Module):
+    """The same answer at every position, whatever is shown."""
+
+    def __init__(self, *logits):
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits))
+
+    def forward(self, inputs, state=None):
+        return self.logits.expand(*inputs.shape[:2], -1), None
+
+
+def test_answers_of_a_regression_have_a_share_explained_and_no_accuracy():
+    """Answering 1 to the adding problem costs chance, 1/6: R² is 0 within its error, and no class is right or wrong."""
+    found = answers_of(Constant(1.0), adding, length=9, marks="any")
+    assert abs(found["loss"].value - 1 / 6) < 4 * math.sqrt(7 / 180 / 4096)  # the fourth moment of the sum, less 1/36
+    assert found["r2"].value == pytest.approx(1 - 6 * found["loss"].value)
+    assert {found[name].unit for name in ("loss", "chance_loss", "floor_loss")} == {"squared error"}
+    assert not {"accuracy", "chance_accuracy", "diluted_loss"} & set(found)
+
+
+def test_answers_to_copy_tell_the_diluted_loss_beside_the_honest_one():
+    """Equal logits cost ln 8 at every recall, and on the scale of the literature 10 ln 8 / 40."""
+    found = answers_of(Constant(*[0.0] * 8), copy, length=20)
+    assert found["loss"].value == pytest.approx(math.log(8))
+    assert found["diluted_loss"].value == pytest.approx(10 * math.log(8) / 40)
+    assert found["chance_accuracy"].value == 0.125
+    assert abs(found["accuracy"].value - 0.125) < 4 * math.sqrt(0.125 * 0.875 / 40_960)
+
+
+def test_only_a_literature_that_dilutes_is_told_a_diluted_loss():
+    """Recall has no such number."""
+    assert "diluted_loss" not in answers_of(Answers(99), recall, length=20)
 
 
 def test_a_uniform_model_costs_the_logarithm_of_the_alphabet():

@@ -120,6 +120,85 @@ def test_a_token_model_before_floats_is_structural(tmp_path):
     )
 
 
+def test_an_adding_cell_brings_its_share_explained():
+    """A regression is trained, watched by R² and scored in squared units; unsolved within three steps."""
+    record = run(study_of(task="adding", lengths=(9,), training=TRAINING))
+    assert (record.status, record.error) == ("unsolved", None)
+    loss = record.measured("loss")
+    assert (loss.unit, record.measured("training_loss").unit) == ("squared error", "squared error")
+    assert record.measured("r2").value == pytest.approx(1 - 6 * loss.value)
+    last = (record.measured(f"evaluation_{name}").value for name in ("score", "loss"))
+    assert next(last) == pytest.approx(1 - 6 * next(last))
+
+
+def test_an_adding_cell_is_solved_by_what_it_explains(tmp_path):
+    """A model that adds what is marked reaches R² 0.94 at once, and training ends."""
+    file = tmp_path / "adds.py"
+    file.write_text(
+        "import torch\n"
+        "class Adds(torch.nn.Module):\n"
+        "    def __init__(self, spec):\n"
+        "        super().__init__()\n"
+        "        self.scale = torch.nn.Parameter(torch.ones(1))\n"
+        "    def forward(self, inputs, state=None):\n"
+        "        return self.scale * inputs.prod(2).cumsum(1)[..., None], state\n"
+        "build = Adds\n"
+    )
+    training = TRAINING | {"steps": 50, "learning_rate": 1e-6}
+    record = run(study_of(task="adding", models=(f"{file}:build",), training=training))
+    assert (record.status, record.error) == ("ok", None)
+    assert (record.measured("steps_to_solve").value, record.measured("steps").value) == (2.0, 4.0)
+    assert record.measured("r2").value > 0.999
+
+
+def test_a_token_model_before_numbers_to_add_is_structural(tmp_path):
+    """A model of tokens alone cannot stand before the adding problem: nothing is trained and nothing fails."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\n"
+        "class Mine(torch.nn.Module):\n"
+        "    def __init__(self, spec):\n"
+        "        super().__init__()\n"
+        "        self.table = torch.nn.Embedding(spec.vocab, spec.outputs)\n"
+        "    def forward(self, tokens, state=None):\n"
+        "        return self.table(tokens), state\n"
+        "build = Mine\n"
+    )
+    record = run(study_of(task="adding", models=(f"{file}:build",), training=TRAINING))
+    expected = "the model takes only tokens, and this task has real-valued inputs"
+    assert (record.status, record.error, record.measurements) == ("structural", expected, ())
+
+
+def test_a_copy_cell_is_scored_at_its_recalls():
+    """Its sequences are T+20 long; the loss is that of the recalls, with the diluted one beside it."""
+    record = run(study_of(task="copy", models=("gru",), lengths=(5,), training=TRAINING))
+    assert (record.status, record.error) == ("unsolved", None)
+    loss = record.measured("loss").value
+    assert loss == pytest.approx(math.log(8), abs=0.2)
+    assert record.measured("diluted_loss").value == pytest.approx(loss * 10 / 25)
+    assert record.measured("tokens").value == 3 * 4 * 25
+
+
+@pytest.mark.parametrize("model", ["rnn", "transformer@causal=false,positions=none"])
+def test_a_count_cell_is_scored_in_two_orders(model):
+    """Arms of order reach the generator; an encoder without positions answers both orders alike."""
+    params = {"order": "sorted", "test_order": "random"}
+    record = run(study_of(task="count", models=(model,), lengths=(12,), params=params, training=TRAINING))
+    assert (record.status, record.error) == ("unsolved", None)
+    found = {name: record.measured(name).value for name in ("accuracy", "accuracy_shuffled", "order_drop", "flip_rate")}
+    assert found["order_drop"] == pytest.approx(found["accuracy"] - found["accuracy_shuffled"])
+    if model != "rnn":
+        assert found["flip_rate"] <= 0.001  # near-ties may fall either way in single precision
+
+
+@pytest.mark.parametrize("probe", ["input_gradient", "saved_bytes", "state_bytes"])
+@pytest.mark.parametrize("task", ["adding", "copy", "count"])
+def test_probes_that_train_nothing_take_every_task(task, probe):
+    """Sequences may be longer than the cell's length: probes look at what they are, not at what they are called."""
+    record = run(study_of(task=task, probe=probe, lengths=(24,)))
+    assert (record.status, record.error) == ("ok", None)
+
+
 def test_an_allocation_that_fails_is_out_of_memory(tmp_path):
     """A failed allocation is told apart from an error: it may succeed elsewhere."""
     file = tmp_path / "huge.py"
