@@ -124,7 +124,7 @@ def test_diverged_bits_count_as_the_order_0_model():
 
 
 def test_a_failed_cell_that_could_overturn_the_verdict_makes_it_inconclusive():
-    """One diverged LSTM counts as chance and the claim would lean; at its best it would not: nothing is decided."""
+    """Without the crashed LSTM the claim would pass, with it at its worst it would not: nothing is decided."""
     truth = studies.GOOD | {"recall_lstm": 0.99, "recall_rnn": 0.80}
 
     def lost_lstm(cell):
