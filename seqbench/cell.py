@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -36,11 +36,30 @@ class TrainConfig(BaseModel):
     evaluation_sequences: int = Field(default=512, gt=0)
 
 
+class TimingConfig(BaseModel):
+    """How a model is timed beside the others of its panel, alone on a quiet machine.
+
+    batch: sequences per call. processes, rounds: fresh processes, and rounds in each; every round runs every model of
+    the panel once. threads: of each process. warmup_seconds: at least, before the first round.
+    decoded_tokens: how many tokens one decoding call generates.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch: int = Field(gt=0)
+    processes: int = Field(default=3, gt=0)
+    rounds: int = Field(default=5, gt=0)
+    threads: int = Field(default=1, gt=0)
+    warmup_seconds: float = Field(default=0.1, ge=0)
+    decoded_tokens: int = Field(default=64, gt=0)
+
+
 class Cell(BaseModel):
     """One thing to measure: a model (with options and size) on a task at a length, for one seed.
 
     probe: what is measured; None means train the model and score it as the task's card says.
     params: overrides of the card's parameters, the arms of a task. training: None where nothing is trained.
+    timing: None but for cells of the exclusive lane, which are timed in panels.
     Cells are ordered by their text.
     """
 
@@ -55,6 +74,7 @@ class Cell(BaseModel):
     layers: int = Field(default=1, gt=0)
     params: tuple[tuple[str, Scalar], ...] = ()
     training: TrainConfig | None = None
+    timing: TimingConfig | None = None
 
     @field_validator("model")
     @classmethod
@@ -67,6 +87,11 @@ class Cell(BaseModel):
         if isinstance(value, Mapping):
             value = value.items()
         return tuple(sorted(tuple(pair) for pair in value)) if value else ()  # type: ignore[attr-defined]
+
+    @property
+    def lane(self) -> Literal["exclusive", "shared"]:
+        """Return whether the cell may run beside others, or must be timed alone."""
+        return "exclusive" if self.timing else "shared"
 
     @property
     def address(self) -> str:
@@ -113,7 +138,7 @@ def fingerprint(cell: Cell, *, card: Mapping[str, Any], corpus_sha256: str | Non
     That is the cell, its task card, the corpus, the source of an own model file, and the measurement version.
     """
     parts = {
-        "cell": cell.model_dump(mode="json"),
+        "cell": cell.model_dump(mode="json", exclude_none=True),  # so that a new optional field orphans no record
         "card": card,
         "corpus": corpus_sha256,
         "model": model_sha256,

@@ -118,6 +118,15 @@ def planned(study: Study) -> tuple[Planned, ...]:
     return tuple(found.values())
 
 
+def panels(entries: Iterable[Planned]) -> tuple[tuple[Planned, ...], ...]:
+    """Return the timing cells among these, grouped into panels: what one group asks for at one length and seed."""
+    found: dict[tuple[str, int, int], list[Planned]] = {}
+    for entry in entries:
+        if entry.cell.timing:
+            found.setdefault((entry.group, entry.cell.length, entry.cell.seed), []).append(entry)
+    return tuple(tuple(members) for members in found.values())
+
+
 def left_out(study: Study) -> tuple[LeftOut, ...]:
     """Return the parts of the suite that will not run, with the reason of each."""
     first_seed = _first_seed(study)
@@ -217,9 +226,12 @@ class Costs:
 _STEP_MS = {"rnn": (17.0, 1.0), "lstm": (29.0, 1.0), "gru": (37.0, 1.0), "transformer": (131.0, 1.3)}
 _WATCHING = 1.3  # evaluation and scoring, as a factor on the training itself
 _MEASUREMENT_S = 0.1
+_TURN_S = 0.15  # one model's turn in a round, canary included
 
 
 def _modelled_seconds(cell: Cell) -> float:
+    if cell.timing is not None:
+        return cell.timing.processes * (cell.timing.rounds + 3) * _TURN_S
     if cell.training is None:
         return _MEASUREMENT_S
     at_64, exponent = _STEP_MS.get(variant.parse(cell.model).name, (60.0, 1.0))
@@ -229,7 +241,7 @@ def _modelled_seconds(cell: Cell) -> float:
 
 
 def _kind(cell: Cell) -> tuple[object, ...]:
-    return (cell.task, cell.probe, cell.model, cell.length, cell.width, cell.layers, cell.training)
+    return (cell.task, cell.probe, cell.model, cell.length, cell.width, cell.layers, cell.training, cell.timing)
 
 
 def needs_corpus(card: TaskCard) -> bool:
@@ -268,16 +280,18 @@ def _cells(group: Group, first_seed: int) -> Iterator[Cell]:
     for seed in range(first_seed, first_seed + group.seeds):
         for length in group.lengths:
             for model in group.models:
+                width, layers = group.size_of(model)
                 yield Cell(
                     task=group.task,
                     probe=group.probe,
                     model=model,
                     length=length,
                     seed=seed,
-                    width=group.width,
-                    layers=group.layers,
+                    width=width,
+                    layers=layers,
                     params=tuple(sorted(group.params.items())),
                     training=group.training,
+                    timing=group.timing,
                 )
 
 

@@ -24,6 +24,7 @@ class Arm(BaseModel):
     task: str
     model: str
     probe: str | None = None
+    device: Literal["cpu", "cuda"] | None = None
     length: int | None = None
     width: int | None = None
     layers: int | None = None
@@ -46,7 +47,11 @@ class Atom(BaseModel):
     test one_sample: θ = sign · (measurement − against) of each seed of the arm `subject`.
     test two_sample, paired: θ = sign · (measurement of `subject` − measurement of `reference`), seeds as replicates.
     test maximum: the largest one_sample θ over all arms, Bonferroni over their number.
-    test tost: some arm has |measurement| < equivalence, Bonferroni over the arms. descriptive: no verdict.
+    test tost: some arm has |measurement| < equivalence, Bonferroni over the arms.
+    test tost_difference: |measurement of `subject` − measurement of `reference`| < equivalence.
+    test rounds: θ = ln(seconds of `subject` / seconds of `reference`) of each paired round of their panel that counts.
+    test exact: the measurement of every seed of `subject` lies below `below`, which arithmetic alone can break.
+    test descriptive: no verdict.
     support, contradict: margins δs and δc in the unit of the estimand.
     corpus: the atom exists only in studies that were given a real text.
     """
@@ -55,7 +60,9 @@ class Atom(BaseModel):
 
     estimand: str
     unit: str
-    test: Literal["one_sample", "two_sample", "paired", "tost", "maximum", "descriptive"]
+    test: Literal[
+        "one_sample", "two_sample", "paired", "maximum", "tost", "tost_difference", "rounds", "exact", "descriptive"
+    ]
     measurement: str
     against: str | None = None
     sign: Literal[1, -1] = 1
@@ -64,11 +71,16 @@ class Atom(BaseModel):
     support: float | None = None
     contradict: float = 0.0
     equivalence: float | None = None
+    below: float | None = None
     controls: tuple[Control, ...] = ()
 
 
 class Claim(BaseModel):
-    """One sentence, its atoms, and the rule that makes a verdict of them, as `(1a or 1b) and 1c`."""
+    """One sentence, its atoms, and the rule that makes a verdict of them, as `(1a or 1b) and 1c`.
+
+    by_device: device class -> rule, for a claim that is judged for each class of device that ran; its verdict is then
+    taken over those classes, and `rule` is the rule where none ran.
+    """
 
     model_config = _FROZEN
 
@@ -76,6 +88,7 @@ class Claim(BaseModel):
     sentence: str
     rule: str
     rule_with_corpus: str | None = None
+    by_device: dict[Literal["cpu", "gpu"], str] = {}
     atoms: dict[str, Atom]
 
 

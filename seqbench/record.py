@@ -97,6 +97,7 @@ class Record(BaseModel):
 
     fingerprint: `cell.fingerprint` of the planned cell. preregistration: hash of what was fixed beforehand.
     learning_rate: the one used. wall_seconds: of the whole cell. finished: UTC, ISO 8601.
+    panel: shared by the records that were timed together.
     error: the reason of every status that has one, in one paragraph.
     """
 
@@ -107,6 +108,7 @@ class Record(BaseModel):
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
     preregistration: str
     lane: Lane = "shared"
+    panel: str | None = None
     status: Status
     measurements: tuple[Measurement, ...] = ()
     texts: tuple[Sample, ...] = ()

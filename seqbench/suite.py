@@ -2,13 +2,17 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from seqbench import cards
-from seqbench.cell import TrainConfig
+from seqbench.cell import TimingConfig, TrainConfig
 from seqbench.registry import unknown
 from seqbench.variant import Scalar
+
+Count = Annotated[int, Field(gt=0)]
+Size = Count | dict[str, Count]
 
 
 class Group(BaseModel):
@@ -16,6 +20,8 @@ class Group(BaseModel):
 
     probe: what is measured; left out where models are trained and scored as the task's card says.
     seeds: how many, counted from the study's first seed. params: overrides of the card's parameters.
+    width, layers: of every model, or a table from model to its own.
+    timing: makes the group one panel per length: its models are timed together, in the exclusive lane.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,11 +31,27 @@ class Group(BaseModel):
     probe: str | None = None
     models: tuple[str, ...] = Field(min_length=1)
     lengths: tuple[int, ...] = Field(min_length=1)
-    width: int = Field(gt=0)
-    layers: int = Field(default=1, gt=0)
+    width: Size
+    layers: Size = 1
     seeds: int = Field(gt=0)
     params: dict[str, Scalar] = Field(default_factory=dict)
     training: TrainConfig | None = None
+    timing: TimingConfig | None = None
+
+    def size_of(self, model: str) -> tuple[int, int]:
+        """Return the width and the layers of one of the group's models."""
+        width = self.width[model] if isinstance(self.width, dict) else self.width
+        return width, self.layers[model] if isinstance(self.layers, dict) else self.layers
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Group":
+        for name, table in (("width", self.width), ("layers", self.layers)):
+            if isinstance(table, dict) and set(table) != set(self.models):
+                wrong = ", ".join(sorted(set(table) ^ set(self.models)))
+                raise ValueError(f"{name} must name every model of the group and no other; look at {wrong}")
+        if self.training and self.timing:
+            raise ValueError("a group is trained or timed, not both; leave training or timing out")
+        return self
 
 
 class Suite(BaseModel):

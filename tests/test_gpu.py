@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqbench import plan
-from seqbench.measure import runner
+from seqbench.measure import prepare, runner
 from seqbench.measure.environment import describe
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
@@ -41,7 +41,7 @@ def test_a_cell_runs_on_the_device_and_agrees_with_the_cpu(model, task, probe, l
     (planned,) = plan.planned(study)
     values = []
     for device in ("cpu", "cuda"):
-        context = runner.Context(
+        context = prepare.Context(
             cards=study.cards,
             preregistration=study.preregistration_sha256,
             environment=describe(device, threads=1),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
@@ -11,13 +12,13 @@ import torch
 
 from seqbench import plan, store, variant
 from seqbench.errors import UsageError
-from seqbench.measure import models, runner
+from seqbench.measure import models, panel, runner
 from seqbench.measure.corpora import text as real_text
 from seqbench.measure.environment import describe
 from seqbench.measure.executors import EXECUTORS
 from seqbench.measure.executors.base import Execute, Work
 from seqbench.measure.generators import GENERATORS
-from seqbench.measure.runner import Context
+from seqbench.measure.prepare import Context, text_of
 from seqbench.plan import Planned, Study
 from seqbench.record import Record, Status
 from seqbench.registry import unknown
@@ -78,8 +79,19 @@ def conduct(
         todo = store.missing(planned, held, retry=settings.retry)
         started(len(todo), len(planned))
         costs = plan.Costs.of(held.accepted().values(), machine=describe(settings.device, threads=1).machine)
-        longest_first = sorted(todo, key=lambda entry: -costs.seconds(entry.cell))
-        for record in _records(longest_first, _work(study, settings, corpus_path), execute):
+        context = _context(study, settings, corpus_path)
+        shared = [entry for entry in todo if entry.cell.lane == "shared"]
+        longest_first = sorted(shared, key=lambda entry: -costs.seconds(entry.cell))
+        work = Work(
+            run=partial(runner.run_cell, context=context),
+            failed=partial(runner.failed, context=context),
+            timeout_seconds=settings.timeout_seconds,
+            workers=settings.workers,
+        )
+        for record in chain(
+            _timed(plan.panels(planned), todo, context, settings.timeout_seconds),
+            _records(longest_first, work, execute),
+        ):
             store.save(folder, record)
             finished(record)
 
@@ -95,7 +107,8 @@ def _check_groups(study: Study) -> None:
     """Refuse what no cell could run with: options that a model lacks, parameters that a generator lacks."""
     for group in study.suite.groups:
         for text in group.models:
-            models.spec_for(variant.parse(text), vocab=2, outputs=2, width=group.width, layers=group.layers)
+            width, layers = group.size_of(text)
+            models.spec_for(variant.parse(text), vocab=2, outputs=2, width=width, layers=layers)
         card = study.cards[group.task]
         if plan.needs_corpus(card):
             continue
@@ -112,7 +125,7 @@ def _check_groups(study: Study) -> None:
 def _check_text(study: Study, corpus_path: Path | None) -> None:
     if study.corpus is None or corpus_path is None:
         return
-    text = runner.text_of(corpus_path.resolve(), study.corpus.split)
+    text = text_of(corpus_path.resolve(), study.corpus.split)
     for group in study.suite.groups:
         if plan.needs_corpus(study.cards[group.task]):
             real_text.require(text, max(group.lengths))
@@ -128,18 +141,28 @@ def _records(cells: Iterable[Planned], work: Work, execute: Execute) -> Iterator
     yield from execute(work, again) if again else ()
 
 
-def _work(study: Study, settings: Settings, corpus_path: Path | None) -> Work:
-    context = Context(
+def _timed(
+    panels: Iterable[tuple[Planned, ...]], todo: Iterable[Planned], context: Context, timeout_seconds: float
+) -> Iterator[Record]:
+    """Time every panel that lacks a record of any of its cells, whole: a panel is the unit of resuming."""
+    lacking = {entry.fingerprint for entry in todo}
+    due = [members for members in panels if lacking & {entry.fingerprint for entry in members}]
+    again = []
+    for finding in panel.run(due, context=context, timeout_seconds=timeout_seconds):
+        if finding.status in TRIED_TWICE:
+            again.append(finding.planned.fingerprint)
+        yield runner.timed(finding, context=context)
+    spoilt = [members for members in due if set(again) & {entry.fingerprint for entry in members}]
+    for finding in panel.run(spoilt, context=context, timeout_seconds=timeout_seconds):
+        yield runner.timed(finding, context=context)
+
+
+def _context(study: Study, settings: Settings, corpus_path: Path | None) -> Context:
+    return Context(
         cards=study.cards,
         preregistration=study.preregistration_sha256,
         environment=describe(settings.device, threads=1),
         corpus=study.corpus,
         corpus_path=corpus_path.resolve() if corpus_path else None,
         device=settings.device,
-    )
-    return Work(
-        run=partial(runner.run_cell, context=context),
-        failed=partial(runner.failed, context=context),
-        timeout_seconds=settings.timeout_seconds,
-        workers=settings.workers,
     )

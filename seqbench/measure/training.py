@@ -16,7 +16,8 @@ from seqbench.measure.generators.base import Batch
 Outcome = Literal["solved", "finished", "diverged"]
 
 DIVERGED_FACTOR = 3.0
-"""A loss above this many times the chance loss, three evaluations in a row after warm-up, is divergence."""
+"""A loss above this many times what it started from (chance, or the first step's loss where that is more), three
+evaluations in a row after warm-up, is divergence. An untrained regression may start far above chance."""
 
 PATIENCE = 5
 """Evaluations without a better validation loss after which training on a real text stops."""
@@ -99,7 +100,7 @@ def train(
         batch = batches(step)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, config)
-        pending.append(_step(model, batch, optimiser, clip_norm=config.clip_norm))
+        pending.append(step_of(model, batch, optimiser, clip_norm=config.clip_norm))
         tokens += batch.targets.numel()
         unit = loss_unit(batch)
         if (step + 1) % config.evaluate_every and step + 1 < config.steps:
@@ -115,7 +116,7 @@ def train(
             continue
         evaluations.append(evaluate(model, step + 1))
         model.train()
-        if _diverged(evaluations, rules.chance_loss, warmup_steps=config.warmup_steps):
+        if _diverged(evaluations, _worst_start(losses, rules.chance_loss), warmup_steps=config.warmup_steps):
             outcome = "diverged"
             break
         if _solved(evaluations, rules.solved_at):
@@ -137,6 +138,13 @@ def train(
         outcome=outcome,
         solved_after=evaluations[-2].step if outcome == "solved" else None,
         loss_unit=unit,
+    )
+
+
+def optimiser_of(model: nn.Module, *, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Optimizer:
+    """Return the optimiser that every model is trained with: AdamW with betas (0.9, 0.95), fused."""
+    return torch.optim.AdamW(
+        model.parameters(), lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay, fused=True
     )
 
 
@@ -194,7 +202,7 @@ def loss_unit(batch: Batch) -> str:
     return "squared error" if is_regression(batch) else "nat"
 
 
-def _step(model: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, *, clip_norm: float) -> Tensor:
+def step_of(model: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, *, clip_norm: float) -> Tensor:
     """Take one step; return (loss, gradient norm before clipping) as one tensor of two."""
     optimiser.zero_grad(set_to_none=True)
     logits, _ = model(batch.inputs)
@@ -205,9 +213,13 @@ def _step(model: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, *, c
     return torch.stack((loss.detach(), norm))
 
 
-def _diverged(evaluations: list[Evaluation], chance_loss: float | None, *, warmup_steps: int) -> bool:
+def _worst_start(losses: list[float], chance_loss: float | None) -> float | None:
+    return None if chance_loss is None else max(chance_loss, losses[0])
+
+
+def _diverged(evaluations: list[Evaluation], start: float | None, *, warmup_steps: int) -> bool:
     late = [entry for entry in evaluations if entry.step > warmup_steps][-3:]
-    return chance_loss is not None and len(late) == 3 and all(e.loss > DIVERGED_FACTOR * chance_loss for e in late)
+    return start is not None and len(late) == 3 and all(entry.loss > DIVERGED_FACTOR * start for entry in late)
 
 
 def _solved(evaluations: list[Evaluation], solved_at: float | None) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from seqbench import plan
-from seqbench.measure import runner
+from seqbench.measure import prepare, runner
 from seqbench.measure.environment import describe
 from seqbench.measure.executors import EXECUTORS
 from seqbench.measure.executors.base import Work
@@ -18,7 +18,7 @@ BUILT_IN = tuple(EXECUTORS.entries)
 
 
 def work_of(study, *, run=None, timeout_seconds=60.0):
-    context = runner.Context(
+    context = prepare.Context(
         cards=study.cards, preregistration=study.preregistration_sha256, environment=describe("cpu", threads=1)
     )
     return Work(

@@ -13,13 +13,16 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from seqbench.measure.executors.base import Work
 from seqbench.plan import Planned
-from seqbench.record import Record
+from seqbench.record import Record, Status
+
+Result = TypeVar("Result")
 
 AHEAD = 2
 """Cells handed to the pool per worker: enough that none waits, few enough that a kill loses little."""
@@ -27,7 +30,7 @@ AHEAD = 2
 
 def execute(work: Work, cells: Sequence[Planned]) -> Iterator[Record]:
     """Yield the record of each cell as it finishes."""
-    with _one_thread_each(), _pool(work.workers) as pool:
+    with _threads_each(1), _pool(work.workers) as pool:
         waiting = list(reversed(cells))
         running: dict[Future[Record], tuple[Planned, float]] = {}
         while waiting or running:
@@ -43,11 +46,38 @@ def execute(work: Work, cells: Sequence[Planned]) -> Iterator[Record]:
 
 def _result(work: Work, planned: Planned, future: "Future[Record]", seconds: float) -> Record:
     try:
+        return result_of(future, timeout_seconds=work.timeout_seconds)
+    except Lost as lost:
+        return work.failed(planned, lost.status, lost.reason, seconds)
+
+
+class Lost(Exception):
+    """The process did not live to give its result: how that is called in a record, and why."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status: Status = status
+        self.reason = reason
+
+
+def result_of(future: "Future[Result]", *, timeout_seconds: float) -> Result:
+    """Return what a process gave.
+
+    Raises Lost when it ran over its limit or died.
+    """
+    try:
         return future.result()
     except TimeoutError:
-        return work.failed(planned, "timeout", f"stopped at its limit of {work.timeout_seconds:g} s", seconds)
+        raise Lost("timeout", f"stopped at its limit of {timeout_seconds:g} s") from None
     except ProcessExpired as error:
-        return work.failed(planned, "crashed", f"the worker died: {_cause(error.exitcode)}", seconds)
+        raise Lost("crashed", f"the worker died: {_cause(error.exitcode)}") from error
+
+
+@contextmanager
+def fresh_processes(count: int, *, threads: int) -> Iterator[list[ProcessPool]]:
+    """Give so many pools of one fresh process each, so that a caller decides which process does what, and when."""
+    with _threads_each(threads), ExitStack() as stack:
+        yield [stack.enter_context(_pool(1)) for _ in range(count)]
 
 
 def _cause(exit_code: int | None) -> str:
@@ -70,11 +100,11 @@ def _pool(workers: int) -> Iterator[ProcessPool]:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Within this block new processes start with one thread per numerical library."""
+def _threads_each(count: int) -> Iterator[None]:
+    """Within this block new processes start with so many threads per numerical library."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
+    os.environ.update(dict.fromkeys(names, str(count)))
     try:
         yield
     finally:

@@ -1,4 +1,8 @@
-"""Probes: one measurement each. Names only; a probe's module is imported when it is loaded."""
+"""Probes: one measurement each. Names only; a probe's module is imported when it is loaded.
+
+A probe of the shared lane offers `measure(subject) -> tuple[Measurement, ...]`. One of the exclusive lane offers
+`block(subject, timing) -> Block`, the work that a panel times; its group in a suite has a `timing`.
+"""
 
 from seqbench.registry import Registry
 
@@ -14,5 +18,10 @@ PROBES = Registry(
         "input_gradient": "seqbench.measure.probes.input_gradient",
         "saved_bytes": "seqbench.measure.probes.saved_bytes",
         "state_bytes": "seqbench.measure.probes.state_bytes",
+        "order_symmetry": "seqbench.measure.probes.order_symmetry",
+        "sequential_depth": "seqbench.measure.probes.sequential_depth",
+        "training_time": "seqbench.measure.probes.training_time",
+        "prefill_time": "seqbench.measure.probes.prefill_time",
+        "decode_time": "seqbench.measure.probes.decode_time",
     },
 )

@@ -40,6 +40,7 @@ class Subject:
     generator: ModuleType
     params: Mapping[str, Any]
     device: torch.device
+    causal: bool = True
     history: History | None = None
     seen: Tensor | None = None
 

@@ -9,7 +9,7 @@ import math
 import pytest
 
 from seqbench import plan
-from seqbench.measure import runner
+from seqbench.measure import prepare, runner
 from seqbench.measure.environment import describe
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
@@ -33,7 +33,7 @@ def test_the_mean_slope_of_eight_seeds_is_the_closed_form(model, slope, width):
     study = plan.study(
         "slopes", Suite(title="t", groups=(group,)), known_models=MODELS, known_probes=PROBES, development=True
     )
-    context = runner.Context(
+    context = prepare.Context(
         cards=study.cards, preregistration=study.preregistration_sha256, environment=describe("cpu", threads=1)
     )
     records = [runner.run_cell(planned, context=context) for planned in plan.planned(study)]

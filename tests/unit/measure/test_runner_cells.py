@@ -5,7 +5,7 @@ import math
 import pytest
 
 from seqbench import plan, store
-from seqbench.measure import conduct, runner
+from seqbench.measure import conduct, prepare, runner
 from seqbench.measure.environment import describe
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
@@ -27,7 +27,7 @@ def context_of(study, **changes):
         "preregistration": study.preregistration_sha256,
         "environment": describe("cpu", threads=1),
     }
-    return runner.Context(**(fields | changes))
+    return prepare.Context(**(fields | changes))
 
 
 def run(study):

@@ -103,7 +103,7 @@ def test_a_loss_far_over_chance_three_times_is_divergence():
     """Three evaluations in a row over three times the chance loss, after warm-up, stop training."""
 
     def terrible(_model, step):
-        return Evaluation(step=step, loss=4.0, score=0.0)
+        return Evaluation(step=step, loss=5.0, score=0.0)
 
     history = train(
         Table(), batch_of, config_of(evaluate_every=5), evaluate=terrible, stopping=Stopping(chance_loss=1.3)

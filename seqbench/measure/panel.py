@@ -1,0 +1,169 @@
+"""A panel: models timed together, alone on the machine, in several fresh processes; one record per model.
+
+The processes are started once and serve every panel in turn, one at a time, while the others sleep: rounds of one
+process share its memory layout and its thread placement, rounds of different processes do not.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+import torch
+
+from seqbench.cell import TimingConfig
+from seqbench.errors import ContractError
+from seqbench.measure import rounds
+from seqbench.measure.executors.pool import Lost, fresh_processes, result_of
+from seqbench.measure.prepare import Context, prepare
+from seqbench.measure.probes import PROBES
+from seqbench.measure.probes.clock import Peak, this_machine
+from seqbench.measure.rounds import Rounds
+from seqbench.measure.seeds import stream
+from seqbench.plan import Planned
+from seqbench.record import Measurement, ModelFacts, Series, Status
+
+Panel = tuple[Planned, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one process brought, by fingerprint: rounds, the models built, the peak of device memory if there is one."""
+
+    rounds: Rounds
+    facts: dict[str, ModelFacts]
+    peak_bytes: dict[str, Peak]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a panel says about one of its cells."""
+
+    planned: Planned
+    panel: str
+    status: Status
+    measurements: tuple[Measurement, ...] = ()
+    model: ModelFacts | None = None
+    error: str | None = None
+    seconds: float = 0.0
+
+
+def measure(panel: Panel, process: int, *, context: Context) -> Part:
+    """Return the rounds of one process: called in a fresh one, with the threads that the panel asks for."""
+    timing = timing_of(panel)
+    torch.set_num_threads(timing.threads)
+    device = torch.device(context.device)
+    ports = this_machine(device)
+    prepared = {entry.fingerprint: prepare(entry.cell, context) for entry in panel}
+    blocks = {
+        entry.fingerprint: PROBES.load(str(entry.cell.probe)).block(prepared[entry.fingerprint].subject, timing)
+        for entry in panel
+    }
+    timed = rounds.time_rounds(
+        blocks,
+        rounds=timing.rounds,
+        warmup_seconds=timing.warmup_seconds,
+        rng=stream("panel order", *sorted(blocks), process),
+        ports=ports,
+        canary=rounds.matmul_canary(device),
+    )
+    return Part(
+        rounds=timed,
+        facts={key: value.facts for key, value in prepared.items()},
+        peak_bytes={key: peak for key, block in blocks.items() if (peak := ports.peak(block.call)) is not None},
+    )
+
+
+def run(panels: Sequence[Panel], *, context: Context, timeout_seconds: float) -> Iterator[Finding]:
+    """Yield a finding per cell, panel by panel; nothing else of ours runs meanwhile."""
+    if not panels:
+        return
+    timings = [timing_of(panel) for panel in panels]
+    with fresh_processes(max(t.processes for t in timings), threads=max(t.threads for t in timings)) as pools:
+        for panel in panels:
+            begun = time.monotonic()
+            parts: list[Part] = []
+            failure: tuple[Status, str] | None = None
+            for process in range(timing_of(panel).processes):
+                work = partial(measure, panel, process, context=context)
+                future = pools[process].schedule(work, timeout=timeout_seconds)
+                try:
+                    parts.append(result_of(future, timeout_seconds=timeout_seconds))
+                except Lost as lost:
+                    failure = (lost.status, lost.reason)
+                    break
+                except Exception as error:
+                    failure = ("error", f"{type(error).__name__}: {error}")
+                    break
+            seconds = (time.monotonic() - begun) / len(panel)
+            yield from _failed(panel, *failure, seconds) if failure else findings(panel, parts, seconds=seconds)
+
+
+def findings(panel: Panel, parts: Sequence[Part], *, seconds: float) -> tuple[Finding, ...]:
+    """Return what the processes of a panel say about each of its cells; a contended panel has no number."""
+    identity = uuid.uuid4().hex
+    why = rounds.why_contended([part.rounds for part in parts])
+    foreign = max(part.rounds.foreign_cores for part in parts)
+    keep = tuple(flag for part in parts for flag in rounds.kept(part.rounds.canaries))
+    found = []
+    for planned in panel:
+        key = planned.fingerprint
+        shared = (
+            _series("canary_seconds", "s", [v for part in parts for v in part.rounds.canaries[key]]),
+            _series("round_kept", "1", [float(flag) for flag in keep]),
+            Measurement(name="foreign_cores", value=foreign, unit="core"),
+            Measurement(name="processes", value=float(len(parts)), unit="1"),
+        )
+        times = [value for part in parts for value in part.rounds.seconds[key]]
+        own = () if why else _times(times, keep) + _memory([part.peak_bytes.get(key) for part in parts])
+        found.append(
+            Finding(
+                planned=planned,
+                panel=identity,
+                status="contended" if why else "ok",
+                measurements=(*own, *shared),
+                model=parts[0].facts[key],
+                error=why or None,
+                seconds=seconds,
+            )
+        )
+    return tuple(found)
+
+
+def timing_of(panel: Panel) -> TimingConfig:
+    """Return how the cells of a panel are timed; they all say the same."""
+    timing = panel[0].cell.timing
+    if timing is None:
+        raise ContractError(f"{panel[0].cell.address} is in a panel but has no timing")
+    return timing
+
+
+def _times(times: Sequence[float], keep: Sequence[bool]) -> tuple[Measurement, ...]:
+    middle = median(value for value, kept in zip(times, keep, strict=True) if kept)
+    return (
+        _series("seconds_per_token", "s/token", times, value=middle),
+        Measurement(name="tokens_per_second", value=1 / middle, unit="token/s"),
+    )
+
+
+def _memory(peaks: Sequence[Peak | None]) -> tuple[Measurement, ...]:
+    known = [peak for peak in peaks if peak is not None]
+    if not known:
+        return ()
+    return (
+        Measurement(name="peak_allocated_bytes", value=float(max(p.allocated for p in known)), unit="byte"),
+        Measurement(name="peak_reserved_bytes", value=float(max(p.reserved for p in known)), unit="byte"),
+    )
+
+
+def _series(name: str, unit: str, values: Sequence[float], *, value: float | None = None) -> Measurement:
+    at = tuple(float(index) for index in range(len(values)))
+    series = Series(axis="round", at=at, values=tuple(values))
+    return Measurement(name=name, value=median(values) if value is None else value, unit=unit, series=series)
+
+
+def _failed(panel: Panel, status: Status, reason: str, seconds: float) -> Iterator[Finding]:
+    for planned in panel:
+        yield Finding(planned=planned, panel="", status=status, error=reason, seconds=seconds)

@@ -1,0 +1,133 @@
+"""Set a cell up: from its card, generator, text and model to a subject that can be trained, probed or timed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from seqbench import variant
+from seqbench.cards import TaskCard
+from seqbench.cell import Cell
+from seqbench.errors import CorpusError
+from seqbench.measure import models
+from seqbench.measure.corpora import text as real_text
+from seqbench.measure.generators import GENERATORS
+from seqbench.measure.generators.base import Batch
+from seqbench.measure.models.base import ModelSpec
+from seqbench.measure.probes.base import Subject
+from seqbench.plan import needs_corpus
+from seqbench.record import CorpusFacts, Environment, ModelFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What every cell of a study shares. corpus_path stays on this machine; records hold the corpus by hash."""
+
+    cards: Mapping[str, TaskCard]
+    preregistration: str
+    environment: Environment
+    corpus: CorpusFacts | None = None
+    corpus_path: Path | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A cell set up. structural: why this model cannot stand before this task at all, or nothing."""
+
+    subject: Subject
+    card: TaskCard
+    facts: ModelFacts
+    structural: str
+
+
+def prepare(cell: Cell, context: Context) -> Prepared:
+    """Return a cell's subject with fresh weights on the study's device.
+
+    Raises InvalidInput, UnknownName, CorpusError or ContractError for a cell that cannot be set up.
+    """
+    card = context.cards[cell.task]
+    generator = GENERATORS.load(card.generator)
+    params = _params(card, cell, context)
+    sizes = generator.sizes(**params)
+    named = variant.parse(cell.model)
+    spec = models.spec_for(
+        named,
+        vocab=sizes.vocab or sizes.outputs,
+        outputs=sizes.outputs,
+        width=cell.width,
+        layers=cell.layers,
+        inputs=sizes.inputs,
+    )
+    device = torch.device(context.device)
+    model = models.create(named, spec, seed=cell.seed).to(device)
+    subject = Subject(
+        model=model,
+        task=cell.task,
+        length=cell.length,
+        seed=cell.seed,
+        sample=_Sampler(generator, params, device),
+        generator=generator,
+        params=params,
+        device=device,
+        causal=spec.causal,
+    )
+    return Prepared(subject=subject, card=card, facts=_facts(model, spec), structural=_structural(model, spec))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampler:
+    """Draws batches of the cell's task onto its device."""
+
+    generator: ModuleType
+    params: Mapping[str, Any]
+    device: torch.device
+
+    def __call__(self, rng: torch.Generator, batch: int, length: int) -> Batch:
+        drawn: Batch = self.generator.sample(rng, batch=batch, length=length, **self.params)
+        return drawn if self.device.type == "cpu" else drawn.to(self.device)
+
+
+def _params(card: TaskCard, cell: Cell, context: Context) -> dict[str, Any]:
+    """Return the generator's parameters: the card's, the cell's arms over them, and the text where one is needed."""
+    params = dict(card.params) | dict(cell.params)
+    if not needs_corpus(card):
+        return params
+    if context.corpus_path is None:
+        raise CorpusError("this cell needs a real text; name one with --corpus")
+    return {"text": text_of(context.corpus_path, params["split"])}
+
+
+@cache
+def text_of(path: Path, split: Literal["story", "character"]) -> real_text.Text:
+    """Return a real text in three parts, read once per process."""
+    return real_text.split(real_text.read(path), by=split)
+
+
+def _structural(model: nn.Module, spec: ModelSpec) -> str:
+    """Return why this model cannot stand before this task at all, or nothing."""
+    if spec.inputs is None:
+        return ""
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 2, spec.inputs, device=next(model.parameters()).device))
+    except (RuntimeError, TypeError, IndexError):
+        return "the model takes only tokens, and this task has real-valued inputs"
+    return ""
+
+
+def _facts(model: nn.Module, spec: ModelSpec) -> ModelFacts:
+    tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    counted = {id(p): p.numel() for p in model.parameters()}
+    return ModelFacts(
+        parameters=sum(counted.values()),
+        body_parameters=sum(size for key, size in counted.items() if key not in tables),
+        width=spec.width,
+        layers=spec.layers,
+        implementation=str(getattr(spec.options, "implementation", "own")),
+    )

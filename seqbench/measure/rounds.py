@@ -1,0 +1,127 @@
+"""Paired timing: every model once per round, in random order, with a fixed canary before each.
+
+The rules are fixed before the data: a round in which any canary ran more than 10 % over the median of its process is
+discarded for all models; a panel that loses more than 30 % of its rounds, or during which other processes used more
+than a quarter of a core, is contended: it has no number.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from seqbench.measure.probes.clock import Load, Ports
+from seqbench.measure.seeds import stream
+
+CANARY_TOLERANCE = 1.10
+MOST_DISCARDED = 0.30
+MOST_FOREIGN_CORES = 0.25
+CANARY_SIZE = 512
+CANARY_REPEATS = 3
+LEAST_WARM_UPS = 3
+LEAST_BLOCK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One model's turn in a round: a call that is timed, and how many tokens it processes."""
+
+    call: Callable[[], object]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rounds:
+    """What one process measured: seconds per token by model and round, the canary before each, and foreign load.
+
+    seconds, canaries: model -> one value per round. foreign_cores: cores that other processes kept busy meanwhile.
+    """
+
+    seconds: Mapping[str, tuple[float, ...]]
+    canaries: Mapping[str, tuple[float, ...]]
+    foreign_cores: float
+
+
+def time_rounds(
+    blocks: Mapping[str, Block],
+    *,
+    rounds: int,
+    warmup_seconds: float,
+    rng: torch.Generator,
+    ports: Ports,
+    canary: Callable[[], object],
+) -> Rounds:
+    """Return the paired timings of these blocks in this process; `rng` draws the order within each round."""
+    names = sorted(blocks)
+    repeats = {name: warm_up(blocks[name], seconds=warmup_seconds, ports=ports) for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    canaries: dict[str, list[float]] = {name: [] for name in names}
+    begun, load = ports.now(), ports.load()
+    for _ in range(rounds):
+        for index in torch.randperm(len(names), generator=rng).tolist():
+            name = names[index]
+            canaries[name].append(min(_timed(canary, ports) for _ in range(CANARY_REPEATS)))
+            elapsed = _timed(lambda name=name: _repeat(blocks[name].call, repeats[name]), ports)  # type: ignore[misc]
+            seconds[name].append(elapsed / (repeats[name] * blocks[name].tokens))
+    return Rounds(
+        seconds={name: tuple(values) for name, values in seconds.items()},
+        canaries={name: tuple(values) for name, values in canaries.items()},
+        foreign_cores=foreign_cores(load, ports.load(), seconds=ports.now() - begun),
+    )
+
+
+def warm_up(block: Block, *, seconds: float, ports: Ports) -> int:
+    """Call a block at least three times and this long; return how many calls make one timing of 50 ms or more."""
+    begun, calls = ports.now(), 0
+    while calls < LEAST_WARM_UPS or ports.now() - begun < seconds:
+        block.call()
+        calls += 1
+    ports.wait()
+    each = (ports.now() - begun) / calls
+    return max(1, round(LEAST_BLOCK_SECONDS / each)) if each > 0 else 1
+
+
+def foreign_cores(before: Load, after: Load, *, seconds: float) -> float:
+    """Return how many cores processes other than our own kept busy between two looks, on average."""
+    busy = (after.everybody - before.everybody) - (after.own - before.own)
+    return max(0.0, busy) / seconds if seconds > 0 else 0.0
+
+
+def kept(canaries: Mapping[str, Sequence[float]]) -> tuple[bool, ...]:
+    """Return which rounds of one process count: those in which no canary ran over 110 % of the process's median."""
+    limit = CANARY_TOLERANCE * median(value for values in canaries.values() for value in values)
+    return tuple(max(turn) <= limit for turn in zip(*canaries.values(), strict=True))
+
+
+def why_contended(processes: Sequence[Rounds]) -> str:
+    """Return why a panel has no number, or nothing when it has one."""
+    counted = [keep for process in processes for keep in kept(process.canaries)]
+    discarded = counted.count(False) / len(counted)
+    foreign = max(process.foreign_cores for process in processes)
+    if foreign > MOST_FOREIGN_CORES:
+        return (
+            f"other processes kept {foreign:.2f} cores busy (more than {MOST_FOREIGN_CORES:g}); run on a quiet machine"
+        )
+    if discarded > MOST_DISCARDED:
+        return f"{discarded:.0%} of the rounds were disturbed (more than {MOST_DISCARDED:.0%}); run on a quiet machine"
+    return ""
+
+
+def matmul_canary(device: torch.device) -> Callable[[], object]:
+    """Return the fixed work that tells whether the machine is as fast as it was: a 512 x 512 x 512 product."""
+    matrix = torch.rand(CANARY_SIZE, CANARY_SIZE, generator=stream("canary")).to(device)
+    return lambda: matrix @ matrix
+
+
+def _timed(call: Callable[[], object], ports: Ports) -> float:
+    ports.wait()
+    begun = ports.now()
+    call()
+    ports.wait()
+    return ports.now() - begun
+
+
+def _repeat(call: Callable[[], object], times: int) -> None:
+    for _ in range(times):
+        call()
