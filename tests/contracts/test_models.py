@@ -29,6 +29,7 @@ VARIANTS = (
     "gru@implementation=eager",
     "transformer@positions=learned,context=32",
     "transformer@positions=none",
+    "transformer@room=4",
     "transformer@causal=false",
     "transformer@causal=false,positions=none",
 )

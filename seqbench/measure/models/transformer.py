@@ -26,16 +26,21 @@ class Options:
     """What may be varied: how positions are told, the number of heads, the size of a learned table, the mask.
 
     causal: whether position t sees only positions up to t; an encoder (False) sees the whole sequence everywhere.
+    room: 0 lets the state grow by what comes in, copying it each time; more reserves so many places at once, and
+    writes into them: generation then costs no copy, but a state must be continued only once.
     """
 
     positions: Literal["rope", "learned", "none"] = "rope"
     heads: int = 2
     context: int = 1024
     causal: bool = True
+    room: int = 0
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.context < 1:
             raise InvalidInput(f"heads={self.heads} and context={self.context} must be at least 1")
+        if self.room < 0:
+            raise InvalidInput(f"room={self.room} must be 0 or more places")
         if self.context != 1024 and self.positions != "learned":
             raise InvalidInput(f"context={self.context} needs positions=learned, not positions={self.positions}")
 
@@ -63,7 +68,9 @@ class Transformer(nn.Module):
         D = spec.width
         self.front = nn.Embedding(spec.vocab, D) if spec.inputs is None else nn.Linear(spec.inputs, D)
         self.table = nn.Parameter(0.02 * torch.randn(options.context, D)) if options.positions == "learned" else None
-        self.blocks = nn.ModuleList(Block(D, options.heads, causal=spec.causal) for _ in range(spec.layers))
+        self.blocks = nn.ModuleList(
+            Block(D, options.heads, causal=spec.causal, room=options.room) for _ in range(spec.layers)
+        )
         self.norm = nn.LayerNorm(D)
         self.head = nn.Linear(D, spec.outputs)
         # The norm hands the head unit variance: the default U(±1/√D) starts at ln V + 1/6 nat (measured: up
@@ -106,7 +113,7 @@ class Transformer(nn.Module):
 class Block(nn.Module):
     """Attention and MLP, each with a norm before and a residual around: 12 D² + 9 D parameters."""
 
-    def __init__(self, width: int, heads: int, *, causal: bool) -> None:
+    def __init__(self, width: int, heads: int, *, causal: bool, room: int) -> None:
         super().__init__()
         self.norm_attention = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
@@ -115,6 +122,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.heads = heads
         self.causal = causal
+        self.room = room
 
     def forward(self, x: Tensor, past: KeysValues | None, turn: KeysValues | None) -> tuple[Tensor, KeysValues]:
         """Return the output, and the keys and values: (B, T, D) -> (B, T, D), 2 × (B, heads, t, D/heads)."""
@@ -128,8 +136,8 @@ class Block(nn.Module):
         q, k, v = split.permute(2, 0, 3, 1, 4).unbind(0)  # 3 × (B, heads, T, D/heads)
         if turn is not None:
             q, k = rotate(q, turn), rotate(k, turn)
-        if past is not None:
-            k, v = torch.cat((past[0], k), dim=2), torch.cat((past[1], v), dim=2)  # (B, heads, t, D/heads)
+        before = past or (None, None)
+        k, v = appended(before[0], k, room=self.room), appended(before[1], v, room=self.room)  # (B, heads, t, D/heads)
         mask = None if past is None or T == 1 else _seen(T, k.shape[2], like=x)
         mixed = nn.functional.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=self.causal and past is None
@@ -138,6 +146,25 @@ class Block(nn.Module):
             k,
             v,
         )  # (B, heads, T, D/heads) -> (B, T, D)
+
+
+def appended(past: Tensor | None, new: Tensor, *, room: int) -> Tensor:
+    """Return keys or values with new ones behind them: (B, heads, t, d), (B, heads, T, d) -> (B, heads, t + T, d).
+
+    With room, what is returned is a view of a larger tensor, and the next call writes into the rest of it.
+    """
+    if room == 0:
+        return new if past is None else torch.cat((past, new), dim=2)
+    B, heads, T, d = new.shape
+    t = 0 if past is None else past.shape[2]
+    if past is not None and t + T <= past.stride(1) // d:  # the places between one head's keys and the next one's
+        whole = past.as_strided((B, heads, t + T, d), past.stride())
+    else:
+        whole = new.new_empty(B, heads, t + T + room, d)[:, :, : t + T]
+        if past is not None:
+            whole[:, :, :t] = past
+    whole[:, :, t:] = new
+    return whole
 
 
 def _seen(new: int, total: int, *, like: Tensor) -> Tensor:

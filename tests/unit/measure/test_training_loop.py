@@ -187,8 +187,8 @@ def test_a_regression_without_chance_cannot_be_scored():
         training.score(torch.zeros(64, 3, 1), sums(0), chance_loss=None)
 
 
-def test_a_regression_far_over_chance_three_times_is_divergence():
-    """The rule of three evaluations over three times chance holds in squared units too."""
+def test_a_regression_that_starts_far_over_chance_is_slow_and_not_diverged():
+    """An untrained regression may start at many times its chance loss; staying there is no divergence."""
 
     @torch.no_grad()
     def evaluate(model, step):
@@ -202,7 +202,8 @@ def test_a_regression_far_over_chance_three_times_is_divergence():
         model.linear.bias.fill_(9.0)
     config = config_of(evaluate_every=5, learning_rate=1e-6)
     history = train(model, sums, config, evaluate=evaluate, stopping=Stopping(chance_loss=1 / 6, solved_at=0.94))
-    assert (history.outcome, history.steps) == ("diverged", 25)
+    assert history.evaluations[0].loss > 3 * (1 / 6)
+    assert (history.outcome, history.steps) == ("finished", 40)
     assert history.evaluations[-1].score < -100
 
 

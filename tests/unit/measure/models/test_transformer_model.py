@@ -5,7 +5,7 @@ import torch
 
 from seqbench.errors import InvalidInput
 from seqbench.measure.models import create, spec_for, state_floats
-from seqbench.measure.models.transformer import angles, rotate
+from seqbench.measure.models.transformer import angles, appended, rotate
 from seqbench.measure.seeds import stream
 from seqbench.variant import parse
 
@@ -157,3 +157,22 @@ def test_decoding_token_by_token_is_reading_whole():
         step, state = model(token, state)
         logits.append(step)
     torch.testing.assert_close(torch.cat(logits, dim=1), model(tokens_of())[0], rtol=0, atol=1e-9)
+
+
+def test_a_state_with_room_is_continued_without_a_copy():
+    """Within its room the next state is a view of the same memory; beyond it the keys move to a larger one."""
+    past = appended(None, torch.ones(2, 3, 5, 4), room=2)
+    within = appended(past, torch.ones(2, 3, 2, 4), room=2)
+    beyond = appended(within, torch.ones(2, 3, 1, 4), room=2)
+    assert within.data_ptr() == past.data_ptr()
+    assert beyond.data_ptr() != past.data_ptr()
+
+
+@pytest.mark.parametrize("room", [1, 3, 100])
+def test_room_changes_no_key(room):
+    """However much room there is, the same keys stand in the same order as when the state is copied."""
+    pieces = [torch.randn(2, 3, size, 4, generator=stream("keys", size)) for size in (5, 1, 1, 4, 1)]
+    grown, roomy = None, None
+    for piece in pieces:
+        grown, roomy = appended(grown, piece, room=0), appended(roomy, piece, room=room)
+        assert torch.equal(grown, roomy)
