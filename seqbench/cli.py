@@ -13,7 +13,7 @@ from seqbench.errors import SeqbenchError
 if TYPE_CHECKING:
     from seqbench.plan import Study
 
-DONE, ERROR, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, ERROR, USAGE, INCOMPLETE, CHECK_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 app = typer.Typer(
     name="seqbench",
@@ -185,6 +185,23 @@ def show(
     from seqbench import catalogue
 
     typer.echo(catalogue.describe(name, extra_cards=_folders(tasks)))
+
+
+@app.command()
+def doctor(
+    results: Annotated[Path, typer.Option("--results", help="Where studies would be written.")] = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Look at what measurements depend on: libraries, device, folders, quietness. Exit code 4 if something is wrong."""
+    import time
+
+    from seqbench import terminal
+    from seqbench.measure.doctor import examine
+
+    findings = examine(results, sleep=time.sleep)
+    terminal.listing([finding.row() for finding in findings], as_json=as_json)
+    if not all(finding.fine for finding in findings):
+        raise typer.Exit(CHECK_FAILED)
 
 
 @corpus_app.command("list")

@@ -72,7 +72,7 @@ class Watch:
         self._task = bar.add_task("cells", total=None) if bar else None
         self._begun = time.monotonic()
         self._todo = 0
-        self.done = 0
+        self._done: set[str] = set()
 
     def started(self, todo: int, planned: int) -> None:
         """Say how many cells there are to do of those planned."""
@@ -83,16 +83,16 @@ class Watch:
 
     def finished(self, record: Record) -> None:
         """Show that one cell has its record; failures are always shown in full."""
-        self.done += 1
+        self._done.add(record.fingerprint)  # a second attempt is not a second cell
         line = f"{record.status:10s} {record.wall_seconds:7.2f} s  {record.cell.address}"
         if record.error:
             line = f"{line}  {record.error}"
         if self._bar and self._task is not None:
-            self._bar.update(self._task, advance=1, description=record.cell.address)
+            self._bar.update(self._task, completed=len(self._done), description=record.cell.address)
             if record.error:
                 self._bar.console.print(Text(line))
             return
-        say(f"[{self.done}/{self._todo} {duration(time.monotonic() - self._begun)}] {line}")
+        say(f"[{len(self._done)}/{self._todo} {duration(time.monotonic() - self._begun)}] {line}")
 
 
 @contextmanager

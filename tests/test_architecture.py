@@ -25,6 +25,7 @@ ROWS = (
         "measure.runner",
         "measure.panel",
         "measure.conduct",
+        "measure.doctor",
     ),
     ("judge.table", "judge.stats", "judge.rules", "judge.evidence"),
     ("judge.claims", "judge.figures"),

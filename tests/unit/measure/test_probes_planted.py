@@ -350,3 +350,79 @@ def test_training_curves_keep_every_step_in_at_most_200_points():
     assert (len(series.at), series.at[-1]) == (200, 1000.0)
     assert sum(series.values) * 5 == pytest.approx(sum(losses))
     assert (found["steps_to_solve"].value, found["steps"].value, found["tokens"].value) == (math.inf, 1000.0, 4000.0)
+
+
+class Bag(nn.Module):
+    """The sum of what the tokens are worth, at every position the sum so far: blind to order at the last one."""
+
+    def __init__(self):
+        super().__init__()
+        self.worth = nn.Embedding(5, 4)
+
+    def forward(self, tokens, state=None):
+        return self.worth(tokens).cumsum(1), None
+
+
+class Positions(Bag):
+    """Each token's worth times its place: another order is as different as another input."""
+
+    def forward(self, tokens, state=None):
+        places = torch.arange(1, tokens.shape[1] + 1, dtype=torch.float64)[None, :, None]
+        return (self.worth(tokens) * places).cumsum(1), None
+
+
+def test_an_order_blind_model_has_symmetry_zero():
+    """A sum does not see order: S is zero to rounding, read at the last position or as the mean over positions."""
+    from seqbench.measure.probes import order_symmetry
+
+    (found,) = order_symmetry.measure(subject_of(Bag(), length=32, sample=tokens))
+    assert found.value < 1e-12
+
+
+def test_a_model_that_weighs_places_sees_the_order():
+    """Weights that grow with the place make another order matter: S is far from zero."""
+    from seqbench.measure.probes import order_symmetry
+
+    (found,) = order_symmetry.measure(subject_of(Positions(), length=32, sample=tokens))
+    assert 0.3 < found.value < 1.5
+
+
+class Chain(nn.Module):
+    """T additions that wait for each other beside as many that do not: T + 1 stages deep, not 2T."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Embedding(5, 4)
+
+    def forward(self, tokens, state=None):
+        level = torch.zeros(1)
+        beside = [torch.ones(1) + 1 for _ in range(tokens.shape[1])]
+        for _ in range(tokens.shape[1]):
+            level = level + 1
+        return level.view(1, 1, 1) + len(beside), None
+
+
+def test_sequential_depth_counts_what_waits_and_not_what_runs_beside():
+    """A chain of T operations is T stages deep, views are free, and independent work beside it adds nothing."""
+    from seqbench.measure.probes import sequential_depth
+
+    depths = [
+        sequential_depth.measure(subject_of(Chain(), length=length, sample=tokens))[0].value for length in (10, 20)
+    ]
+    assert depths[1] - depths[0] == 10
+
+
+def test_recurrence_is_as_deep_as_the_sequence_and_attention_is_not():
+    """Stages of an eager recurrent loop grow in proportion to T; those of a Transformer stay as they are."""
+    from seqbench.measure.probes import sequential_depth
+
+    depths = {}
+    for name in ("rnn@implementation=eager", "transformer"):
+        spec = models.spec_for(parse(name), vocab=5, outputs=5, width=8, layers=1)
+        model = models.create(parse(name), spec, seed=0)
+        depths[name] = [
+            sequential_depth.measure(subject_of(model, length=length, sample=tokens))[0].value for length in (50, 100)
+        ]
+    short, long = depths["rnn@implementation=eager"]
+    assert long - short == pytest.approx(short, rel=0.1)
+    assert len(set(depths["transformer"])) == 1
