@@ -50,9 +50,6 @@ def main() -> NoReturn:
     except SeqbenchError as error:
         print(f"seqbench: {error}", file=sys.stderr)  # noqa: T201 - the one place where errors meet people
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("seqbench: stopped; the same command goes on where it was", file=sys.stderr)  # noqa: T201
-        sys.exit(INTERRUPTED)
     sys.exit(DONE)
 
 
@@ -312,15 +309,15 @@ def _run(
         device=device,
         retry=conduct.statuses(retry),
     )
-    with terminal.watching() as watch:
-        conduct.conduct(
-            study,
-            results,
-            settings=settings,
-            corpus_path=corpora.locate(corpus) if corpus else None,
-            started=watch.started,
-            finished=watch.finished,
-        )
+    path = corpora.locate(corpus) if corpus else None
+    try:
+        with terminal.watching() as watch:
+            conduct.conduct(
+                study, results, settings=settings, corpus_path=path, started=watch.started, finished=watch.finished
+            )
+    except KeyboardInterrupt:
+        terminal.say("seqbench: stopped; the same command goes on where it was")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _finish(results: Path) -> None:

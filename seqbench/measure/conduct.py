@@ -1,6 +1,7 @@
 """Conduct a study: run what is missing, write every record as it comes, try once more what a machine spoilt."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
@@ -22,6 +23,7 @@ from seqbench.measure.prepare import Context, text_of
 from seqbench.plan import Planned, Study
 from seqbench.record import Record, Status
 from seqbench.registry import unknown
+from seqbench.store import Contents
 
 TRIED_TWICE: frozenset[Status] = frozenset({"crashed", "oom", "contended"})
 """What the machine rather than the cell may have caused is tried once more in the same call, then stands."""
@@ -76,7 +78,7 @@ def conduct(
         store.sweep(folder)
         planned = plan.planned(study)
         held = store.contents(folder)
-        todo = store.missing(planned, held, retry=settings.retry)
+        todo = _due(planned, held, retry=settings.retry)
         started(len(todo), len(planned))
         costs = plan.Costs.of(held.accepted().values(), machine=describe(settings.device, threads=1).machine)
         context = _context(study, settings, corpus_path)
@@ -94,6 +96,15 @@ def conduct(
         ):
             store.save(folder, record)
             finished(record)
+
+
+def _due(planned: Sequence[Planned], held: Contents, *, retry: Iterable[Status]) -> tuple[Planned, ...]:
+    """Return the cells without an accepted record, those to retry, and those whose second attempt a kill cut off."""
+    attempts = Counter(record.fingerprint for _, record in held.records)
+    accepted = held.accepted()
+    spoilt = {key for key, record in accepted.items() if record.status in TRIED_TWICE and attempts[key] == 1}
+    lacking = {entry.fingerprint for entry in store.missing(planned, held, retry=retry)}
+    return tuple(entry for entry in planned if entry.fingerprint in lacking | spoilt)
 
 
 def _check_device(device: str) -> None:
@@ -125,7 +136,7 @@ def _check_groups(study: Study) -> None:
 def _check_text(study: Study, corpus_path: Path | None) -> None:
     if study.corpus is None or corpus_path is None:
         return
-    text = text_of(corpus_path.resolve(), study.corpus.split)
+    text = text_of(corpus_path.resolve(), study.corpus)
     for group in study.suite.groups:
         if plan.needs_corpus(study.cards[group.task]):
             real_text.require(text, max(group.lengths))

@@ -94,9 +94,6 @@ def run(panels: Sequence[Panel], *, context: Context, timeout_seconds: float) ->
                 except Lost as lost:
                     failure = (lost.status, lost.reason)
                     break
-                except Exception as error:
-                    failure = ("error", f"{type(error).__name__}: {error}")
-                    break
             seconds = (time.monotonic() - begun) / len(panel)
             yield from _failed(panel, *failure, seconds) if failure else findings(panel, parts, seconds=seconds)
 

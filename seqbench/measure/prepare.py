@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -98,15 +98,24 @@ def _params(card: TaskCard, cell: Cell, context: Context) -> dict[str, Any]:
     params = dict(card.params) | dict(cell.params)
     if not needs_corpus(card):
         return params
-    if context.corpus_path is None:
+    if context.corpus is None or context.corpus_path is None:
         raise CorpusError("this cell needs a real text; name one with --corpus")
-    return {"text": text_of(context.corpus_path, params["split"])}
+    return {"text": text_of(context.corpus_path, context.corpus)}
 
 
 @cache
-def text_of(path: Path, split: Literal["story", "character"]) -> real_text.Text:
-    """Return a real text in three parts, read once per process."""
-    return real_text.split(real_text.read(path), by=split)
+def text_of(path: Path, expected: CorpusFacts) -> real_text.Text:
+    """Return the real text of a study in three parts, read once per process.
+
+    Raises CorpusError when what lies there is not the text that the study was made for.
+    """
+    text = real_text.split(real_text.read(path), by=expected.split)
+    if text.identity != expected.sha256:
+        raise CorpusError(
+            f"the text {expected.name} has changed since the study was made (sha256 {text.identity[:12]}, "
+            f"was {expected.sha256[:12]}); restore it, or give another --results"
+        )
+    return text
 
 
 def _structural(model: nn.Module, spec: ModelSpec) -> str:

@@ -19,7 +19,7 @@ from seqbench.measure.corpora.base import Ids
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.panel import Finding
 from seqbench.measure.prepare import Context, prepare
-from seqbench.measure.probes import PROBES
+from seqbench.measure.probes import PROBES, training_curves
 from seqbench.measure.probes.base import Subject
 from seqbench.measure.probes.bits_per_character import surprisal
 from seqbench.measure.seeds import stream
@@ -47,7 +47,7 @@ def run_cell(planned: Planned, *, context: Context) -> Record:
     torch.set_num_threads(context.environment.threads)
     try:
         finding = _measure(planned.cell, context)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever an own model does, it ends its cell and not the study
         finding = _Finding(status="oom" if _is_out_of_memory(error) else "error", error=_reason(error))
     return _record(planned, finding, context=context, seconds=time.monotonic() - started)
 
@@ -73,11 +73,14 @@ def _measure(cell: Cell, context: Context) -> _Finding:
         history, seen = _train(subject, cell.training, card)
         subject = replace(subject, history=history, seen=seen)
     status = _status(subject.history, card)
-    probes = [cell.probe] if cell.probe else [card.scored_by, "training_curves"]
-    if status == "diverged":
-        probes.remove(card.scored_by)  # weights that are not numbers have no score; judging counts chance
-    found = [measurement for name in probes for measurement in PROBES.load(name).measure(subject)]
-    return _Finding(status=status, measurements=tuple(found), model=prepared.facts)
+    if cell.probe:
+        found = PROBES.load(cell.probe).measure(subject)
+    else:
+        scorer = PROBES.load(card.scored_by)
+        # weights that are not numbers have no score: judging counts chance, which is known without them
+        scored = scorer.baselines(subject) if status == "diverged" else scorer.measure(subject)
+        found = (*scored, *training_curves.measure(subject))
+    return _Finding(status=status, measurements=found, model=prepared.facts)
 
 
 def _train(subject: Subject, config: TrainConfig, card: TaskCard) -> tuple[History, Tensor | None]:
@@ -150,12 +153,12 @@ def _status(history: History | None, card: TaskCard) -> Status:
     return "ok" if solved else "unsolved"
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """Return what failed and in which function, without paths of this machine."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" (in {frames[-1].name}, {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -89,3 +90,16 @@ def _notes_threads(planned, *, folder, inner):
     record = inner(planned)
     (folder / planned.fingerprint).write_text(f"{torch.get_num_threads()} {os.environ['OMP_NUM_THREADS']}")
     return record
+
+
+def test_the_time_of_a_cell_does_not_count_its_wait_for_a_worker(tiny_study):
+    """Of cells that queue for one worker, each that runs over its limit is recorded with about that limit."""
+    cells = plan.planned(tiny_study)[:3]
+    work = replace(work_of(tiny_study, run=_sleeps, timeout_seconds=4.0), workers=1)
+    records = list(EXECUTORS.load("pool").execute(work, cells))
+    assert [record.status for record in records] == ["timeout"] * 3
+    assert all(record.wall_seconds < 8.0 for record in records)
+
+
+def _sleeps(planned):
+    time.sleep(60)

@@ -24,6 +24,9 @@ from seqbench.record import Record, Status
 
 Result = TypeVar("Result")
 
+LOOK_SECONDS = 1.0
+"""How often to look which cells have begun, for the wall time of those whose worker dies."""
+
 AHEAD = 2
 """Cells handed to the pool per worker: enough that none waits, few enough that a kill loses little."""
 
@@ -32,16 +35,20 @@ def execute(work: Work, cells: Sequence[Planned]) -> Iterator[Record]:
     """Yield the record of each cell as it finishes."""
     with _threads_each(1), _pool(work.workers) as pool:
         waiting = list(reversed(cells))
-        running: dict[Future[Record], tuple[Planned, float]] = {}
+        running: dict[Future[Record], Planned] = {}
+        begun: dict[Future[Record], float] = {}
         while waiting or running:
             while waiting and len(running) < AHEAD * work.workers:
                 planned = waiting.pop()
                 future: Future[Record] = pool.schedule(work.run, args=[planned], timeout=work.timeout_seconds)
-                running[future] = (planned, time.monotonic())
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+                running[future] = planned
+            for future in running:
+                if future.running():  # queued cells begin when a worker takes them, which is when another one ends
+                    begun.setdefault(future, time.monotonic())
+            done, _ = wait(running, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
-                planned, started = running.pop(future)
-                yield _result(work, planned, future, time.monotonic() - started)
+                seconds = time.monotonic() - begun.pop(future, time.monotonic())
+                yield _result(work, running.pop(future), future, seconds)
 
 
 def _result(work: Work, planned: Planned, future: "Future[Record]", seconds: float) -> Record:
@@ -63,7 +70,7 @@ class Lost(Exception):
 def result_of(future: "Future[Result]", *, timeout_seconds: float) -> Result:
     """Return what a process gave.
 
-    Raises Lost when it ran over its limit or died.
+    Raises Lost when it ran over its limit, died, or raised.
     """
     try:
         return future.result()
@@ -71,6 +78,8 @@ def result_of(future: "Future[Result]", *, timeout_seconds: float) -> Result:
         raise Lost("timeout", f"stopped at its limit of {timeout_seconds:g} s") from None
     except ProcessExpired as error:
         raise Lost("crashed", f"the worker died: {_cause(error.exitcode)}") from error
+    except (Exception, SystemExit) as error:  # a result or an exception that could not travel, say
+        raise Lost("error", f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager

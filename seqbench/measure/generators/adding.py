@@ -45,7 +45,7 @@ def bounds(*, length: int, marks: str = "any") -> Bounds:
     """Return chance, the variance 1/6 of the sum, and the floor, which is perfect; in squared units."""
     _check(marks=marks)
     at_least(2, length=length)
-    return Bounds(chance_loss=1 / 6, floor_loss=0.0)
+    return Bounds(chance_loss=1 / 6, floor_loss=0.0, loss_unit="squared error")
 
 
 def _places(rng: torch.Generator, *, batch: int, length: int, marks: str) -> torch.Tensor:

@@ -53,11 +53,12 @@ class Bounds:
     """How well a task can be answered: losses per scored position, accuracies where they are known.
 
     chance: the best prediction that looks at nothing. floor: the best that looks at everything before.
-    chance_loss, floor_loss: nats, or squared units of a regression.
+    chance_loss, floor_loss: in loss_unit, which is "squared error" for a regression.
     """
 
     chance_loss: float
     floor_loss: float
+    loss_unit: str = "nat"
     chance_accuracy: float | None = None
     floor_accuracy: float | None = None
 

@@ -6,7 +6,7 @@ Where the literature of a task averages the loss over positions at which nothing
 
 import torch
 
-from seqbench.measure.probes.base import Subject, answered, beside_bounds
+from seqbench.measure.probes.base import Subject, answered, bounds_of
 from seqbench.measure.training import is_regression, loss_unit, right, scored_loss
 from seqbench.record import Measurement
 
@@ -23,8 +23,15 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
         if not is_regression(batch):
             hits.append(float(right(logits, batch).double().mean()))
     loss = sum(losses) / len(losses)
-    accuracy = sum(hits) / len(hits) if hits else None
-    return (*beside_bounds(subject, loss=loss, loss_unit=unit, accuracy=accuracy), *_extra(subject, loss, unit))
+    found = (Measurement(name="loss", value=loss, unit=unit), *baselines(subject))
+    if hits:
+        found = (*found, Measurement(name="accuracy", value=sum(hits) / len(hits), unit="1"))
+    return (*found, *_extra(subject, loss, unit))
+
+
+def baselines(subject: Subject) -> tuple[Measurement, ...]:
+    """Return chance and floor."""
+    return bounds_of(subject)
 
 
 def _extra(subject: Subject, loss: float, unit: str) -> tuple[Measurement, ...]:

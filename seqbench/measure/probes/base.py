@@ -1,6 +1,7 @@
 """What every probe receives, and what a probe file offers: `measure(subject) -> tuple[Measurement, ...]`.
 
-Probes that score answers share the fresh test sequences and the way a score is put beside its bounds.
+A probe that scores trained models also offers `baselines(subject)`, what is known without the model: that much is
+measured even where training diverged and there is nothing to score. Such probes share the fresh test sequences.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -54,14 +55,11 @@ def answered(subject: Subject) -> Iterator[tuple[Batch, Tensor]]:
         yield batch, logits
 
 
-def beside_bounds(
-    subject: Subject, *, loss: float, loss_unit: str = "nat", accuracy: float | None = None
-) -> tuple[Measurement, ...]:
-    """Return a loss with its chance and floor, and an accuracy with its chance where the task has one."""
+def bounds_of(subject: Subject) -> tuple[Measurement, ...]:
+    """Return what is known of a task without any model: chance and floor of the loss, chance of the accuracy."""
     bounds = subject.generator.bounds(length=subject.length, **subject.params)
-    losses = (("loss", loss), ("chance_loss", bounds.chance_loss), ("floor_loss", bounds.floor_loss))
-    found = tuple(Measurement(name=name, value=value, unit=loss_unit) for name, value in losses)
-    if accuracy is None:
+    losses = (("chance_loss", bounds.chance_loss), ("floor_loss", bounds.floor_loss))
+    found = tuple(Measurement(name=name, value=value, unit=bounds.loss_unit) for name, value in losses)
+    if bounds.chance_accuracy is None:
         return found
-    accuracies = (("accuracy", accuracy), ("chance_accuracy", bounds.chance_accuracy))
-    return (*found, *(Measurement(name=name, value=value, unit="1") for name, value in accuracies))
+    return (*found, Measurement(name="chance_accuracy", value=bounds.chance_accuracy, unit="1"))

@@ -23,22 +23,38 @@ MOST_CONTEXT = 64
 
 def measure(subject: Subject) -> tuple[Measurement, ...]:
     """Return bits per character of the model, the anchors and, on Chronicle, the exact floor and the excess over it."""
-    text = subject.params.get("text")
+    ids = subject.generator.held_out(**subject.params).ids
+    positions, bits = surprisal(subject.model, ids, length=subject.length)
+    known = baselines(subject)
+    mean = float(bits.mean())
+    found = [Measurement(name="bits_per_character", value=mean, unit=UNIT), *known]
+    floor = next((entry.value for entry in known if entry.name == "floor_bits_per_character"), None)
+    if floor is not None:
+        found.append(Measurement(name="excess_bits_per_character", value=mean - floor, unit=UNIT))
+    return (*found, Measurement(name="characters_scored", value=float(len(positions)), unit="character"))
+
+
+def baselines(subject: Subject) -> tuple[Measurement, ...]:
+    """Return what the held-out text costs count models fitted to what training could see, and its exact floor."""
     held_out = subject.generator.held_out(**subject.params)
-    known = text.train if text is not None else None if subject.seen is None else subject.seen.cpu().numpy()
-    positions, bits = surprisal(subject.model, held_out.ids, length=subject.length)
-    found = {"bits_per_character": float(bits.mean())}
+    windows = scored_windows(held_out.ids, length=subject.length, context=context_of(subject.length))
+    positions = np.concatenate([batch.tags["position"][batch.scored].numpy() for batch in windows])
+    found = {}
+    known = _training_text(subject)
     if known is not None:
-        found["order0_bits_per_character"] = _anchor(known, held_out.ids, positions, len(held_out.alphabet), order=0)
-        found["order2_bits_per_character"] = _anchor(known, held_out.ids, positions, len(held_out.alphabet), order=2)
+        for order in (0, 2):
+            value = _anchor(known, held_out.ids, positions, len(held_out.alphabet), order=order)
+            found[f"order{order}_bits_per_character"] = value
     if held_out.floor_bits is not None:
-        floor = float(held_out.floor_bits[positions].mean())
-        found["floor_bits_per_character"] = floor
-        found["excess_bits_per_character"] = found["bits_per_character"] - floor
-    return (
-        *(Measurement(name=name, value=value, unit=UNIT) for name, value in found.items()),
-        Measurement(name="characters_scored", value=float(len(positions)), unit="character"),
-    )
+        found["floor_bits_per_character"] = float(held_out.floor_bits[positions].mean())
+    return tuple(Measurement(name=name, value=value, unit=UNIT) for name, value in found.items())
+
+
+def _training_text(subject: Subject) -> Ids | None:
+    """Return the characters that training could see: the training split of a real text, those consumed of another."""
+    if "text" in subject.params:
+        return np.asarray(subject.params["text"].train)
+    return None if subject.seen is None else subject.seen.cpu().numpy()
 
 
 @torch.no_grad()

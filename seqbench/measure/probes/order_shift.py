@@ -4,14 +4,18 @@ The task's label depends on which items there are, not on their order, so every 
 Drop = accuracy in the order of training - accuracy in the test order; flip rate F = P(argmax f(x) ≠ argmax f(πx)).
 """
 
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 
 from seqbench.measure.generators.base import Batch
-from seqbench.measure.generators.count import in_order
-from seqbench.measure.probes.base import Subject, answered, beside_bounds
+from seqbench.measure.probes.base import Subject, answered, bounds_of
 from seqbench.measure.seeds import stream
 from seqbench.measure.training import right, scored_loss
 from seqbench.record import Measurement
+
+InOrder = Callable[[Tensor, str, torch.Generator], Tensor]
 
 
 @torch.no_grad()
@@ -20,7 +24,7 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
     losses, hits, shuffled_hits, flips = [], [], [], []
     for chunk, (batch, logits) in enumerate(answered(subject)):
         rng = stream("order shift", subject.task, subject.length, subject.seed, chunk)
-        moved = reordered(batch, subject.params["test_order"], rng)
+        moved = reordered(batch, subject.generator.in_order, subject.params["test_order"], rng)
         moved_logits, _ = subject.model(moved.inputs)
         losses.append(float(scored_loss(logits, batch)))
         hits.append(right(logits, batch))
@@ -28,16 +32,22 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
         flips.append((logits.argmax(-1) != moved_logits.argmax(-1))[batch.scored])
     accuracy, shuffled, flipped = (float(torch.cat(part).double().mean()) for part in (hits, shuffled_hits, flips))
     return (
-        *beside_bounds(subject, loss=sum(losses) / len(losses), accuracy=accuracy),
+        Measurement(name="loss", value=sum(losses) / len(losses), unit="nat"),
+        *baselines(subject),
+        Measurement(name="accuracy", value=accuracy, unit="1"),
         Measurement(name="accuracy_shuffled", value=shuffled, unit="1"),
         Measurement(name="order_drop", value=accuracy - shuffled, unit="1"),
         Measurement(name="flip_rate", value=flipped, unit="1"),
     )
 
 
-def reordered(batch: Batch, order: str, rng: torch.Generator) -> Batch:
+def baselines(subject: Subject) -> tuple[Measurement, ...]:
+    """Return chance and floor."""
+    return bounds_of(subject)
+
+
+def reordered(batch: Batch, in_order: InOrder, order: str, rng: torch.Generator) -> Batch:
     """Return the batch with the items of each sequence in another order; the query at the end stays there."""
     items, query = batch.inputs[:, :-1], batch.inputs[:, -1:]
-    return Batch(
-        inputs=torch.cat((in_order(items, order, rng), query), dim=1), targets=batch.targets, scored=batch.scored
-    )
+    moved = in_order(items.cpu(), order, rng).to(items.device)
+    return Batch(inputs=torch.cat((moved, query), dim=1), targets=batch.targets, scored=batch.scored)

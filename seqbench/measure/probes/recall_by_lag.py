@@ -7,8 +7,7 @@ import math
 
 import torch
 
-from seqbench.measure.generators.recall import lag_buckets
-from seqbench.measure.probes.base import Subject, answered, beside_bounds
+from seqbench.measure.probes.base import Subject, answered, bounds_of
 from seqbench.measure.training import right, scored_loss
 from seqbench.record import Measurement, Series
 
@@ -19,7 +18,7 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
     lags, hits, loss = _answers(subject)
     chance = subject.generator.bounds(length=subject.length, **subject.params).chance_accuracy
     middles, recalls = [], []
-    for low, high in lag_buckets(subject.length):
+    for low, high in subject.generator.lag_buckets(subject.length):
         inside = (lags >= low) & (lags <= high)
         if inside.any():
             middles.append(math.sqrt(low * high))
@@ -27,11 +26,18 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
     series = Series(axis="lag", at=tuple(middles), values=tuple(recalls))
     auc = sum(recalls) / len(recalls)
     return (
-        *beside_bounds(subject, loss=loss, accuracy=float(hits.double().mean())),
+        Measurement(name="loss", value=loss, unit="nat"),
+        *baselines(subject),
+        Measurement(name="accuracy", value=float(hits.double().mean()), unit="1"),
         Measurement(name="recall_by_lag", value=auc, unit="normalised recall", series=series),
         Measurement(name="recall_auc", value=auc, unit="normalised recall"),
         Measurement(name="recall_far", value=recalls[-1], unit="normalised recall"),
     )
+
+
+def baselines(subject: Subject) -> tuple[Measurement, ...]:
+    """Return chance and floor."""
+    return bounds_of(subject)
 
 
 def normalised(accuracy: float, *, chance: float) -> float:

@@ -262,3 +262,56 @@ def test_records_name_no_path_of_this_machine(tmp_path):
 
     assert socket.gethostname() not in text
     assert f"/{getpass.getuser()}" not in text
+
+
+def test_a_model_that_exits_ends_its_cell_and_not_the_study(tmp_path):
+    """SystemExit inside a model is an error record, in this process and in the pool; the other cells run."""
+    (tmp_path / "leaves.py").write_text("def build(spec):\n    raise SystemExit(0)\n")
+    for executor in ("serial", "pool"):
+        study = study_of(
+            task="uniform_tokens", probe="state_bytes", models=(f"{tmp_path / 'leaves.py'}:build", "rnn", "gru")
+        )
+        conduct.conduct(study, tmp_path / executor, settings=conduct.Settings(executor=executor))
+        statuses = sorted(record.status for _, record in store.contents(tmp_path / executor).records)
+        assert statuses == ["error", "ok", "ok"]
+
+
+def test_a_diverged_text_cell_still_knows_its_anchors():
+    """What a text costs count models is a fact of the data: it is measured where training diverged, too."""
+    training = TRAINING | {"learning_rate": 1e30, "steps": 40, "clip_norm": 1e30}
+    record = run(study_of(task="chronicle", params={"preset": "XS"}, lengths=(48,), training=training))
+    assert record.status == "diverged"
+    assert record.measured("bits_per_character") is None
+    assert record.measured("order0_bits_per_character").value > record.measured("floor_bits_per_character").value
+
+
+def test_a_text_that_changed_since_the_study_was_made_is_refused(tmp_path):
+    """Records name the hash of the text that was read: another text under the same path runs nothing."""
+    from seqbench.errors import CorpusError
+    from seqbench.suite import Suite as SuiteOf
+
+    file = tmp_path / "mine.txt"
+    file.write_text("abcdefghij" * 200)
+    group = Group(name="g", task="text", models=("rnn",), lengths=(20,), width=8, seeds=1, training=TRAINING)
+    study = plan.study(
+        "s",
+        SuiteOf(title="t", groups=(group,)),
+        text=plan.corpus_facts(str(file), split=None),
+        development=True,
+        known_models=MODELS,
+        known_probes=PROBES,
+    )
+    file.write_text("klmnopqrst" * 200)
+    with pytest.raises(CorpusError, match=r"^the text mine has changed since the study was made"):
+        conduct.conduct(study, tmp_path / "R", settings=conduct.Settings(executor="serial"), corpus_path=file)
+
+
+def test_a_crashed_cell_whose_second_attempt_was_cut_off_is_tried_again(tmp_path):
+    """A study killed between a crash and its second attempt makes that attempt in the next call, and then rests."""
+    study = study_of(task="uniform_tokens", probe="state_bytes")
+    (planned,) = plan.planned(study)
+    context = context_of(study)
+    store.create_study(tmp_path, study)
+    store.save(tmp_path, runner.failed(planned, "crashed", "killed", 1.0, context=context))
+    conduct.conduct(study, tmp_path, settings=conduct.Settings(executor="serial"))
+    assert [record.status for _, record in store.contents(tmp_path).records] == ["crashed", "ok"]

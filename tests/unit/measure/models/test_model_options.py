@@ -116,7 +116,7 @@ def test_an_own_model_without_options_is_no_encoder(tmp_path):
 def test_a_misspelt_causal_names_the_nearest():
     """Where a model can be an encoder, the option is found among the known ones."""
     expected = (
-        "no option of transformer named 'casual'; did you mean causal? (known: causal, context, heads, positions)"
+        "no option of transformer named 'casual'; did you mean causal? (known: causal, context, heads, positions, room)"
     )
     assert error_of("transformer@casual=false", UnknownName) == expected
 
