@@ -129,7 +129,8 @@ def plan(
         at_a_time = workers or usable_cores()
         seconds = sum(entry.seconds for entry in summary)
         todo = sum(entry.cells - entry.cached for entry in summary if not entry.left_out)
-        terminal.say(f"{todo} cells to run, about {terminal.duration(seconds / at_a_time)} on {at_a_time} cores")
+        on = terminal.count(at_a_time, "core")
+        terminal.say(f"{terminal.count(todo, 'cell')} to run, about {terminal.duration(seconds / at_a_time)} on {on}")
 
 
 @app.command()
@@ -163,7 +164,7 @@ def report(
 
 @app.command("list")
 def list_names(
-    kind: Annotated[str, typer.Argument(help="models, tasks, claims, suites, probes or figures")],
+    kind: Annotated[str, typer.Argument(help="models, tasks, claims, suites, probes, figures, generators or executors")],
     as_json: Json = False,
     tasks: Tasks = None,
 ) -> None:
@@ -249,16 +250,17 @@ def corpus_info(
 def results_validate(results: Results) -> None:
     """Prove that a study is complete and sound, or list every fault; exit code 1 when there is one."""
     from seqbench import plan as planning
-    from seqbench import store
+    from seqbench import store, terminal
 
     faults = store.validate(results)
     for fault in faults:
         typer.echo(fault)
     planned = len(planning.planned(store.open_study(results)))
     if faults:
-        typer.echo(f"{len(faults)} faults in {results}")
+        typer.echo(f"{terminal.count(len(faults), 'fault')} in {results}")
         raise typer.Exit(ERROR)
-    typer.echo(f"complete: {planned} planned cells, each with exactly one accepted record; no broken file")
+    cells = terminal.count(planned, "planned cell")
+    typer.echo(f"complete: {cells}, each with exactly one accepted record; no broken file")
 
 
 def _study(
@@ -327,7 +329,7 @@ def _finish(results: Path) -> None:
 
     lacking = store.missing(planning.planned(store.open_study(results)), store.contents(results))
     if lacking:
-        terminal.say(f"{len(lacking)} cells have no record; the same command goes on")
+        terminal.say(f"without a record: {terminal.count(len(lacking), 'cell')}; the same command goes on")
         raise typer.Exit(INCOMPLETE)
 
 

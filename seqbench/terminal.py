@@ -54,6 +54,11 @@ def console() -> Console:
     return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=200)
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, as in 1 cell, 2 cells."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as people say them: 42 s, 3 min 05 s, 2 h 10 min."""
     whole = round(seconds)
@@ -77,7 +82,7 @@ class Watch:
     def started(self, todo: int, planned: int) -> None:
         """Say how many cells there are to do of those planned."""
         self._todo = todo
-        say(f"{todo} of {planned} cells to do" if todo else f"all {planned} cells have a record already")
+        say(f"{todo} of {count(planned, 'cell')} to do" if todo else f"{count(planned, 'cell')}: each has its record")
         if self._bar and self._task is not None:
             self._bar.update(self._task, total=todo)
 
