@@ -130,6 +130,67 @@ def two_sample(subject: Array, reference: Array, margin: float, rng: np.random.G
     return welch(subject, reference, margin).worse(permutation(subject, reference, margin, rng))
 
 
+def sign_test(values: Array, margin: float) -> Pair:
+    """Return the exact sign test of a median (Arbuthnot 1710).
+
+    greater = P(X ≥ the number of values above the margin) with X ~ Binomial(n, ½); a value at the margin speaks for
+    neither side. Smallest attainable p: 2⁻ⁿ.
+    """
+    if len(values) == 0:
+        return NEVER
+    above, below = int((values > margin).sum()), int((values < margin).sum())
+    return Pair(_at_least(above, len(values)), _at_least(below, len(values)))
+
+
+def order_statistics(values: Array, *, lower_level: float, upper_level: float) -> Bounds:
+    """Return the bounds of a median that invert the sign test (Thompson 1936): x₍ₖ₎ and x₍ₙ₊₁₋ₖ₎.
+
+    k is the largest with P(X ≤ k − 1) ≤ level, X ~ Binomial(n, ½): exact for every continuous distribution. Too few
+    values for a level leave its side open. n = 15 at .025 on each side: x₍₄₎ and x₍₁₂₎, covering 96.5 %.
+    """
+    ordered = np.sort(values)
+    low, high = _depth(len(values), lower_level), _depth(len(values), upper_level)
+    return Bounds(
+        float(ordered[low - 1]) if low else -math.inf,
+        float(ordered[len(ordered) - high]) if high else math.inf,
+    )
+
+
+def processes_differ(processes: Sequence[Array]) -> bool:
+    """Return whether rounds of one process are no independent replicates: its own state moves all of them together.
+
+    So they are when the variance of the process medians exceeds what rounds alone would give a median of r of them,
+    (π/2) s²/r, with s² the variance within processes, pooled, and r the mean number of rounds. With one process it
+    cannot be seen.
+    """
+    several = [values for values in processes if len(values)]
+    freedom = sum(len(values) - 1 for values in several)
+    if len(several) < 2 or freedom == 0:
+        return False
+    within = sum(float(((values - values.mean()) ** 2).sum()) for values in several) / freedom
+    expected = math.pi / 2 * within * len(several) / sum(len(values) for values in several)
+    return float(np.var(process_medians(several), ddof=1)) > expected
+
+
+def process_medians(processes: Sequence[Array]) -> Array:
+    """Return the median of the rounds of every process that has some."""
+    return np.array([np.median(values) for values in processes if len(values)], dtype=np.float64)
+
+
+def paired_rounds(processes: Sequence[Array], margin: float) -> Pair:
+    """Return the sign test over all rounds, or Student's t over the process medians where processes differ."""
+    if processes_differ(processes):
+        return t_one_sample(process_medians(processes), margin)
+    return sign_test(np.concatenate(processes), margin)
+
+
+def paired_rounds_bounds(processes: Sequence[Array], *, lower_level: float, upper_level: float) -> Bounds:
+    """Return the bounds that invert `paired_rounds`."""
+    if processes_differ(processes):
+        return t_bounds(process_medians(processes), lower_level=lower_level, upper_level=upper_level)
+    return order_statistics(np.concatenate(processes), lower_level=lower_level, upper_level=upper_level)
+
+
 @dataclass(frozen=True, slots=True)
 class Equivalence:
     """p-values of |θ| < Δ (`inside`) and of |θ| > Δ (`outside`)."""
@@ -145,6 +206,15 @@ def tost(values: Array, equivalence: float, rng: np.random.Generator) -> Equival
     outside = the smaller p of θ < −Δ and θ > Δ.
     """
     low, high = one_sample(values, -equivalence, rng), one_sample(values, equivalence, rng)
+    return Equivalence(inside=max(low.greater, high.less), outside=min(low.less, high.greater))
+
+
+def tost_difference(subject: Array, reference: Array, equivalence: float) -> Equivalence:
+    """Return the two one-sided Welch tests of |mean(subject) − mean(reference)| < Δ.
+
+    inside ≤ α exactly when Welch's 1 − 2α interval lies within (−Δ, Δ).
+    """
+    low, high = welch(subject, reference, -equivalence), welch(subject, reference, equivalence)
     return Equivalence(inside=max(low.greater, high.less), outside=min(low.less, high.greater))
 
 
@@ -189,6 +259,16 @@ def seeds_needed(effect: float, spread: float, margin: float, *, level: float, l
         if spread == 0.0 or distance * math.sqrt(n) / spread >= special.stdtrit(n - 1, 1 - level):
             return n if distance > 0 else None
     return None
+
+
+def _at_least(count: int, n: int) -> float:
+    """Return P(Binomial(n, ½) ≥ count)."""
+    return float(stats.binom.sf(count - 1, n, 0.5))
+
+
+def _depth(n: int, level: float) -> int:
+    """Return the largest k with P(Binomial(n, ½) ≤ k − 1) ≤ level, 0 where there is none."""
+    return int((stats.binom.cdf(np.arange(n), n, 0.5) <= level).sum())
 
 
 def _standard_error(values: Array) -> float:

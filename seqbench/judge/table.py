@@ -23,9 +23,11 @@ LAYERS = "layers"
 PARAMS = "params"
 SEED = "seed"
 STEPS = "steps"
+BATCH = "batch"
 MACHINE = "machine"
 DEVICE = "device"
 LANE = "lane"
+PANEL = "panel"
 STATUS = "status"
 ERROR = "error"
 MEASUREMENT = "measurement"
@@ -34,8 +36,8 @@ UNIT = "unit"
 AXIS = "axis"
 AT = "at"
 
-CELL_COLUMNS = (FINGERPRINT, GROUP, TASK, PROBE, MODEL, LENGTH, WIDTH, LAYERS, PARAMS, SEED, STEPS)
-RECORD_COLUMNS = (MACHINE, DEVICE, LANE, STATUS, ERROR)
+CELL_COLUMNS = (FINGERPRINT, GROUP, TASK, PROBE, MODEL, LENGTH, WIDTH, LAYERS, PARAMS, SEED, STEPS, BATCH)
+RECORD_COLUMNS = (MACHINE, DEVICE, LANE, PANEL, STATUS, ERROR)
 ROW_COLUMNS = tuple(name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, STEPS, ERROR))
 
 MISSING = "missing"
@@ -126,17 +128,25 @@ def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:
         PARAMS: canonical_json(dict(cell.params)),
         SEED: cell.seed,
         STEPS: cell.training.steps if cell.training else 0,
+        BATCH: _batch(cell),
     }
+
+
+def _batch(cell: Cell) -> int:
+    """Return how many sequences a step or a timed call has; 0 where the probe chooses."""
+    settings = cell.training or cell.timing
+    return settings.batch if settings else 0
 
 
 def _record_row(record: Record | None) -> dict[str, Any]:
     if record is None:
-        return {MACHINE: "", DEVICE: "", LANE: "", STATUS: MISSING, ERROR: ""}
+        return {MACHINE: "", DEVICE: "", LANE: "", PANEL: "", STATUS: MISSING, ERROR: ""}
     place = record.environment
     return {
         MACHINE: place.machine,
         DEVICE: place.device,
         LANE: record.lane,
+        PANEL: record.panel or "",
         STATUS: record.status,
         ERROR: record.error or "",
     }

@@ -6,15 +6,18 @@ from dataclasses import replace
 import numpy as np
 
 from seqbench import plan
-from seqbench.cell import Cell, TrainConfig
+from seqbench.cell import Cell, TimingConfig, TrainConfig
 from seqbench.plan import Study
 from seqbench.record import CorpusFacts, Environment, Measurement, ModelFacts, Record, Series
 from seqbench.registry import Registry
 from seqbench.store import Contents
 from seqbench.suite import Group, Suite
 
-MODELS = Registry("model", "none", dict.fromkeys(("rnn", "lstm", "gru", "transformer"), "none"))
-PROBES = Registry("probe", "none", dict.fromkeys(("input_gradient", "saved_bytes"), "none"))
+MODELS = Registry("model", "none", dict.fromkeys(("rnn", "lstm", "gru", "transformer", "tcn"), "none"))
+TIMES = ("training_time", "prefill_time", "decode_time")
+OTHERS = ("input_gradient", "saved_bytes", "state_bytes", "order_symmetry")
+PROBES = Registry("probe", "none", dict.fromkeys((*OTHERS, *TIMES), "none"))
+ALL = ("C1", "C2", "C4", "C5", "C8")
 IRNN = "rnn@activation=relu,init=identity"
 GAINS = ("0.5", "1", "1.5", "2", "3")
 SWEEP = tuple(f"rnn@{activation}gain={gain},init=gaussian" for activation in ("", "activation=relu,") for gain in GAINS)
@@ -32,32 +35,78 @@ PLACE = Environment(
 )
 
 
-def study(claims=("C1", "C8"), *, seeds=8, development=False, text=None) -> Study:
-    """Return a study with every arm of C1 and C8 and as many seeds."""
-    kinds = {
-        "slopes": ("onehot", "input_gradient", ("rnn", IRNN, "rnn@init=orthogonal"), 200, 32, None),
-        "sweep": ("onehot", "input_gradient", SWEEP, 200, 64, None),
-        "recall": ("recall_loguniform", None, ("rnn", "lstm@forget_bias=1", IRNN), 100, 32, SHORT),
-        "chronicle": ("chronicle", None, ("rnn", "lstm@forget_bias=1", "gru", "transformer"), 96, 64, SHORT),
-        "text": ("text", None, ("rnn",), 96, 64, SHORT),
-        "bytes": ("uniform_tokens", "saved_bytes", ("rnn", "transformer"), 64, 64, None),
+GPU = PLACE.model_copy(update={"machine": "gpu-2c", "device": "NVIDIA something"})
+ENCODER = "transformer@causal=false,positions=none"
+SEEING = ("transformer@causal=false", "transformer@causal=false,positions=learned")
+TIMED = ("rnn", "lstm", "gru", "transformer@heads=1", "tcn")
+DECODED = ("rnn", "lstm", "gru", "transformer@heads=1,room=128")
+COUNTED = ("rnn", "lstm@forget_bias=1", "gru", ENCODER)
+GATES = ("lstm", "lstm@forget_bias=1", "lstm@forget_bias=3", "gru", "gru@update_bias=2")
+
+
+def study(claims=ALL, *, seeds=8, development=False, text=None, timed_seeds=1, rounds=None, processes=3) -> Study:
+    """Return a study with every arm of its claims and as many seeds; fewer than 5 seeds make as many rounds too."""
+    timing = TimingConfig(batch=16, processes=processes, rounds=rounds or (5 if seeds >= 5 else 1))
+    uniform, count = {"task": "uniform_tokens", "lengths": (256,)}, {"task": "count", "lengths": (12,), "width": 32}
+    groups = {
+        "slopes": slopes(("rnn", IRNN, "rnn@init=orthogonal"), 32),
+        "gates": slopes(GATES, 32),
+        "sweep": slopes(SWEEP, 64),
+        "recall": recall(("rnn", "lstm@forget_bias=1", IRNN)),
+        "recall of C2": recall(("rnn@init=orthogonal", "transformer")),
+        "chronicle": {
+            "task": "chronicle",
+            "models": ("rnn", "lstm@forget_bias=1", "gru", "transformer"),
+            "lengths": (96,),
+            "width": 64,
+            "training": SHORT,
+        },
+        "text": {"task": "text", "models": ("rnn",), "lengths": (96,), "width": 64, "training": SHORT},
+        "bytes": uniform | {"probe": "saved_bytes", "models": ("rnn", "transformer"), "lengths": LENGTHS, "width": 64},
+        "state": uniform | {"probe": "state_bytes", "models": ("rnn", "transformer"), "lengths": LENGTHS, "width": 64},
+        "training time": uniform
+        | {"probe": "training_time", "models": TIMED, "lengths": (64, 256, 1024), "width": 48, "timing": timing},
+        "prefill time": uniform | {"probe": "prefill_time", "models": TIMED, "width": 48, "timing": timing},
+        "decode time": uniform
+        | {"probe": "decode_time", "models": DECODED, "lengths": (64, 1024), "width": 48, "timing": timing},
+        "symmetry": uniform
+        | {
+            "probe": "order_symmetry",
+            "models": (ENCODER, *SEEING, "transformer@positions=none", "rnn", "lstm@forget_bias=1", "gru"),
+            "lengths": (32,),
+            "width": 32,
+        },
+        "symmetry, two layers": uniform
+        | {
+            "probe": "order_symmetry",
+            "models": ("transformer@positions=none",),
+            "lengths": (32,),
+            "width": 32,
+            "layers": 2,
+        },
+        "sorted": count | {"models": COUNTED, "params": {"order": "sorted"}, "training": SHORT},
+        "random": count | {"models": COUNTED, "params": {"order": "random"}, "training": SHORT},
     }
-    groups = [
-        Group(
-            name=name,
-            task=task,
-            probe=probe,
-            models=models,
-            lengths=(length,),
-            width=width,
-            seeds=seeds,
-            training=training,
-        )
-        for name, (task, probe, models, length, width, training) in kinds.items()
+    chosen = [
+        Group(name=name, **({"seeds": timed_seeds if name.endswith(" time") else seeds} | fields))
+        for name, fields in groups.items()
         if name in _groups(claims)
     ]
-    suite = Suite(title="A synthetic study", claims=claims, groups=tuple(groups))
+    suite = Suite(title="A synthetic study", claims=claims, groups=tuple(chosen))
     return plan.study("synthetic", suite, text=text, development=development, known_models=MODELS, known_probes=PROBES)
+
+
+LENGTHS = (64, 128, 256)
+
+
+def slopes(models, width) -> dict:
+    """Return the fields of a group of gradient slopes."""
+    return {"task": "onehot", "probe": "input_gradient", "models": models, "lengths": (200,), "width": width}
+
+
+def recall(models) -> dict:
+    """Return the fields of a group that trains recall."""
+    return {"task": "recall_loguniform", "models": models, "lengths": (100,), "width": 32, "training": SHORT}
 
 
 def corpus() -> CorpusFacts:
@@ -66,12 +115,14 @@ def corpus() -> CorpusFacts:
 
 
 def _groups(claims) -> set[str]:
-    wanted = {"bytes"}
-    if "C1" in claims:
-        wanted |= {"slopes", "sweep", "recall"}
-    if "C8" in claims:
-        wanted |= {"chronicle", "text"}
-    return wanted
+    wanted = {
+        "C1": {"slopes", "sweep", "recall"},
+        "C2": {"slopes", "gates", "recall", "recall of C2"},
+        "C4": {"training time", "prefill time", "decode time", "state"},
+        "C5": {"symmetry", "symmetry, two layers", "sorted", "random"},
+        "C8": {"chronicle", "text"},
+    }
+    return {"bytes"}.union(*(wanted[claim] for claim in claims))
 
 
 Truth = dict[str, float]
@@ -82,6 +133,17 @@ GOOD: Truth = {
     "recall_rnn": 0.45,
     "recall_lstm": 0.98,
     "recall_irnn": 0.9,
+    "recall_orthogonal": 0.5,
+    "recall_transformer": 0.99,
+    "gates": -0.16,
+    "training": 0.6,
+    "prefill": 0.6,
+    "decoding": 0.6,
+    "process": 0.0,
+    "drop": 0.8,
+    "sorted": 0.98,
+    "flip": 0.02,
+    "symmetry": 1e-15,
     "bits": 0.73,
     "spread": 0.01,
 }
@@ -103,8 +165,12 @@ def measured(cell: Cell, truth: Truth, rng: np.random.Generator) -> tuple[Measur
                 series=Series(axis="lag", at=lags, values=norms),
             ),
         )
-    if cell.probe == "saved_bytes":
-        return (Measurement(name="saved_bytes_per_token", value=2048.0, unit="byte/token"),)
+    if cell.timing:
+        return _times(cell, truth, rng)
+    if cell.probe in ("saved_bytes", "state_bytes", "order_symmetry"):
+        return _at_rest(cell, truth)
+    if cell.task == "count":
+        return _counted(cell, truth, noise)
     steps = Series(axis="step", at=(1.0, 2.0, 3.0), values=(2.0, 1.5, 1.0))
     common = (
         Measurement(name="tokens", value=400 * 32 * cell.length, unit="token"),
@@ -113,11 +179,13 @@ def measured(cell: Cell, truth: Truth, rng: np.random.Generator) -> tuple[Measur
         Measurement(name="steps_to_solve", value=float("inf"), unit="step"),
     )
     if cell.task.startswith("recall"):
-        kind = "recall_irnn" if cell.model == IRNN else f"recall_{cell.model.partition('@')[0]}"
+        kind = f"recall_{cell.model.partition('@')[0]}"
+        kind = {IRNN: "recall_irnn", "rnn@init=orthogonal": "recall_orthogonal"}.get(cell.model, kind)
         far = truth[kind] + noise
         by_lag = Series(axis="lag", at=(2.8, 17.0, 71.0), values=(1.0, 0.9, far))
         return (
             Measurement(name="recall_far", value=far, unit="normalised recall"),
+            Measurement(name="recall_auc", value=far, unit="normalised recall"),
             Measurement(name="recall_by_lag", value=far, unit="normalised recall", series=by_lag),
             *common,
         )
@@ -130,6 +198,20 @@ def measured(cell: Cell, truth: Truth, rng: np.random.Generator) -> tuple[Measur
     return (*(Measurement(name=name, value=value, unit="bit/character") for name, value in bits.items()), *common)
 
 
+def _at_rest(cell: Cell, truth: Truth) -> tuple[Measurement, ...]:
+    """Return what is measured without time and without training."""
+    if cell.probe == "saved_bytes":
+        each = 2048.0 + (16.0 * cell.length if cell.model == "transformer" else 0.0)
+        return (
+            Measurement(name="saved_bytes", value=4 * cell.length * each, unit="byte"),
+            Measurement(name="saved_bytes_per_token", value=each, unit="byte/token"),
+        )
+    if cell.probe == "state_bytes":
+        held = 512.0 * cell.length if cell.model == "transformer" else 256.0
+        return (Measurement(name="state_bytes", value=held, unit="byte"),)
+    return (Measurement(name="order_symmetry", value=_symmetry(cell, truth), unit="1"),)
+
+
 def _slope(model: str, truth: Truth) -> float:
     if model == "rnn":
         return truth["slope"]
@@ -137,12 +219,73 @@ def _slope(model: str, truth: Truth) -> float:
         return truth["identity"]
     if "gain=3" in model:
         return truth["sweep"]
-    return -0.09 if "orthogonal" in model else -0.2
+    if model in ("lstm@forget_bias=1", "gru@update_bias=2"):
+        return truth["gates"]
+    known = {"lstm": -0.47, "gru": -0.48, "lstm@forget_bias=3": -0.003, "rnn@init=orthogonal": -0.09}
+    return known.get(model, -0.2)
 
 
-def record_of(entry, study, *, measurements=(), status="ok", error=None) -> Record:
+def _symmetry(cell: Cell, truth: Truth) -> float:
+    alone = cell.model == "transformer@positions=none" and cell.layers == 1
+    return truth["symmetry"] if cell.model == ENCODER or alone else 0.3
+
+
+def _counted(cell: Cell, truth: Truth, noise: float) -> tuple[Measurement, ...]:
+    """Return what order_shift measures: recurrent models lose `drop` when they were trained on sorted input."""
+    in_order = dict(cell.params)["order"] == "sorted"
+    drop = (truth["drop"] if in_order else 0.0) + noise if cell.model != ENCODER else 0.0
+    flip = min(1.0, max(0.0, drop if in_order else truth["flip"])) if cell.model != ENCODER else 0.0
+    values = {
+        "accuracy": truth["sorted"],
+        "accuracy_shuffled": truth["sorted"] - drop,
+        "order_drop": drop,
+        "flip_rate": flip,
+        "chance_accuracy": 0.24,
+        "tokens": 400 * 32 * cell.length,
+    }
+    return tuple(Measurement(name=name, value=value, unit="1") for name, value in values.items())
+
+
+def _times(cell: Cell, truth: Truth, rng: np.random.Generator) -> tuple[Measurement, ...]:
+    """Return paired rounds: the machine drifts by far more than the models' noise, alike for all of a panel."""
+    phase = {"training_time": "training", "prefill_time": "prefill", "decode_time": "decoding"}[cell.probe]
+    recurrent = cell.model in ("rnn", "lstm", "gru")
+    count, each = cell.timing.processes * cell.timing.rounds, cell.timing.rounds
+    shared = np.random.default_rng([cell.length, cell.seed, len(phase)])
+    logs = -9.0 + 0.3 * shared.standard_normal(count) + truth["spread"] * rng.standard_normal(count)
+    if recurrent:
+        own = np.random.default_rng(cell.seed).permutation(cell.timing.processes) - (cell.timing.processes - 1) / 2
+        logs += truth[phase] + truth["process"] * np.repeat(own, each)
+    seconds = np.exp(logs)
+    return (
+        rounds_of("seconds_per_token", seconds, "s/token"),
+        Measurement(name="tokens_per_second", value=1 / float(np.median(seconds)), unit="token/s"),
+        *_around_the_rounds(cell.timing),
+    )
+
+
+def _around_the_rounds(timing: TimingConfig) -> tuple[Measurement, ...]:
+    count = timing.processes * timing.rounds
+    return (
+        rounds_of("canary_seconds", np.full(count, 0.004), "s"),
+        rounds_of("round_kept", np.ones(count), "1"),
+        Measurement(name="foreign_cores", value=0.01, unit="core"),
+        Measurement(name="processes", value=float(timing.processes), unit="1"),
+    )
+
+
+def rounds_of(name: str, values, unit: str) -> Measurement:
+    """Return a measurement with one value per round."""
+    series = Series(axis="round", at=tuple(float(i) for i in range(len(values))), values=tuple(map(float, values)))
+    return Measurement(name=name, value=float(np.median(values)), unit=unit, series=series)
+
+
+def record_of(entry, study, *, measurements=(), status="ok", error=None, place=PLACE) -> Record:
     """Return the record of a planned cell."""
+    cell = entry.cell
     return Record(
+        lane=cell.lane,
+        panel=f"{cell.probe} {cell.length} {cell.seed}" if cell.timing else None,
         cell=entry.cell,
         fingerprint=entry.fingerprint,
         preregistration=study.preregistration_sha256,
@@ -152,7 +295,7 @@ def record_of(entry, study, *, measurements=(), status="ok", error=None) -> Reco
             parameters=5000, body_parameters=4000, width=entry.cell.width, layers=1, implementation="fused"
         ),
         corpus=study.corpus if entry.cell.task == "text" else None,
-        environment=PLACE,
+        environment=place,
         wall_seconds=1.0,
         finished="2026-01-01T00:00:00+00:00",
         error=error,
@@ -165,6 +308,7 @@ def contents(
     *,
     drop: Callable[[Cell], bool] = lambda _: False,
     failed: Callable[[Cell], str | None] = lambda _: None,
+    place: Callable[[Cell], Environment] = lambda _: PLACE,
     seed: int = 7,
 ) -> Contents:
     """Return the records of a study: those of `drop` are missing, those of `failed` have that status and no value."""
@@ -178,11 +322,12 @@ def contents(
         record = record_of(
             entry,
             study,
-            measurements=() if status else values,
+            measurements=values if not status else _around_the_rounds(entry.cell.timing) if entry.cell.timing else (),
+            place=place(entry.cell),
             status=status or "ok",
             error=f"{status} <b>here</b>" if status else None,
         )
-        records.append((f"{PLACE.machine}/{entry.cell.task}/x/{entry.fingerprint}.json", record))
+        records.append((f"{record.environment.machine}/{entry.cell.task}/x/{entry.fingerprint}.json", record))
     return Contents(tuple(records), ())
 
 

@@ -7,6 +7,9 @@ CLAIMS = Registry(
     "seqbench.claims",
     {
         "C1": "seqbench.judge.claims.c1",
+        "C2": "seqbench.judge.claims.c2",
+        "C4": "seqbench.judge.claims.c4",
+        "C5": "seqbench.judge.claims.c5",
         "C8": "seqbench.judge.claims.c8",
     },
 )

@@ -1,7 +1,11 @@
 """The contract of a claim and how one is judged: evidence and Holm's levels in, a frozen verdict out.
 
-A claim's module offers `finding(atoms) -> str` (the result in plain words), `qualifications(atoms) -> tuple[str, ...]`
-(sentences that must stand beside the verdict when the data agree) and `FIGURES` (names of the figures that show it).
+A claim's module offers `finding(atoms, verdict) -> str` (the result in plain words), `qualifications(atoms) ->
+tuple[str, ...]` (sentences that must stand beside the verdict when the data agree) and `FIGURES` (names of the figures
+that show it).
+
+A claim that is judged by device has one rule per class of device, and one entry per class that ran in Holm's procedure.
+Its atoms are named `device/part/…`; the part says the phase, and every phase of every device gets a sub-verdict.
 """
 
 import math
@@ -39,6 +43,7 @@ class AtomVerdict:
     support: float | None
     contradict: float | None
     equivalence: float | None
+    below: float | None
     in_rule: bool
     reason: str
     arms: tuple[ArmData, ...]
@@ -50,6 +55,23 @@ class AtomVerdict:
 
 
 Atoms = Mapping[str, AtomVerdict]
+PHASES = {"4a": "training", "4b": "training", "4c": "training", "4d": "prefill", "decoding": "decoding"}
+"""The phase of an atom by the second part of its name, in a claim that is judged by device."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubVerdict:
+    """What the atoms of one phase on one class of device say together; `ran` tells whether any of them has a value."""
+
+    device: str
+    phase: str
+    verdict: Verdict
+    ran: bool
+
+    @property
+    def name(self) -> str:
+        """Return `device/phase`."""
+        return f"{self.device}/{self.phase}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +91,7 @@ class ClaimVerdict:
     ran: int = 0
     levels: AtomLevels | None = None
     atoms: tuple[AtomVerdict, ...] = field(default=())
+    sub_verdicts: tuple[SubVerdict, ...] = ()
 
     @property
     def deciding(self) -> AtomVerdict | None:
@@ -81,7 +104,7 @@ class ClaimModule(Protocol):
 
     FIGURES: tuple[str, ...]
 
-    def finding(self, atoms: Atoms) -> str:
+    def finding(self, atoms: Atoms, verdict: Verdict) -> str:
         """Return the result in plain words with effects and intervals, or "" to use the estimand's words."""
 
     def qualifications(self, atoms: Atoms) -> tuple[str, ...]:
@@ -90,11 +113,14 @@ class ClaimModule(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A claim before its level is known: its rule, its evidence and its p-values in the two directions."""
+    """A claim before its level is known: its rules, its evidence and its p-values in the two directions.
+
+    rules: one rule under the name "", or one per class of device that ran.
+    """
 
     name: str
     claim: Claim
-    rule: Node
+    rules: Mapping[str, Node]
     evidence: Mapping[str, Evidence]
     blocked: str
     scope: str
@@ -102,28 +128,32 @@ class Case:
     ran: int
 
     @property
-    def p(self) -> AtomP:
-        """Return the claim's p-values as protocol 7.4 defines them; 1 where it cannot be tested."""
+    def rule(self) -> Node:
+        """Return the rule of the whole claim: all classes of device that ran must agree."""
+        parts = tuple(self.rules.values())
+        return parts[0] if len(parts) == 1 else Node("and", parts=parts)
+
+    def p(self, part: str) -> AtomP:
+        """Return the p-values of one rule of the claim as protocol 7.4 defines them; 1 where it cannot be tested."""
         if self.blocked:
             return AtomP(1.0, 1.0)
-        found = self.atom_p()
-        return AtomP(rules.support_p(self.rule, found), rules.contradict_p(self.rule, found))
+        found, rule = self.atom_p(), self.rules[part]
+        return AtomP(rules.support_p(rule, found), rules.contradict_p(rule, found))
 
     def atom_p(self) -> dict[str, AtomP | None]:
-        """Return the p-values of every atom of the rule, None where it did not run."""
-        return {name: self.evidence[name].p for name in self.rule.atoms()}
+        """Return the p-values of every atom, None where it did not run."""
+        return {name: item.p for name, item in self.evidence.items()}
 
 
 def prepare(name: str, claim: Claim, tables: Tables, preregistered: Preregistration) -> Case:
     """Return a claim with its evidence, before multiplicity is known."""
     cells = evidence.claim_cells(claim.atoms.values(), tables.cells)
+    found = {key: evidence.gather(key, atom, tables, preregistered, claim=name) for key, atom in claim.atoms.items()}
     return Case(
         name=name,
         claim=claim,
-        rule=rules.parse(claim.rule),
-        evidence={
-            key: evidence.gather(key, atom, tables, preregistered, claim=name) for key, atom in claim.atoms.items()
-        },
+        rules=_rules(claim, found),
+        evidence=found,
         blocked=_too_many_errors(cells, preregistered),
         scope=_scope(cells, tables),
         planned=len(cells),
@@ -131,21 +161,23 @@ def prepare(name: str, claim: Claim, tables: Tables, preregistered: Preregistrat
     )
 
 
-def conclude(case: Case, levels: AtomLevels, module: ClaimModule) -> ClaimVerdict:
-    """Return the verdict of a claim that Holm's procedure tests at these levels."""
-    inner = rules.atom_levels(case.rule, case.atom_p(), levels)
+def conclude(case: Case, levels: Mapping[str, AtomLevels], module: ClaimModule) -> ClaimVerdict:
+    """Return the verdict of a claim whose rules Holm's procedure tests at these levels."""
+    reached = _atom_levels(case, levels)
+    in_rule = case.rule.atoms()
     atoms = {
-        name: _atom_verdict(item, inner.get(name, levels), name in inner, blocked=case.blocked)
+        name: _atom_verdict(item, reached[name], name in in_rule, blocked=case.blocked)
         for name, item in case.evidence.items()
     }
     words = {name: atom.verdict for name, atom in atoms.items()}
     found = Verdict.NOT_TESTED if case.blocked else rules.verdict(case.rule, words)
     headline = None if case.blocked else _headline(case.rule, words, case.atom_p())
+    part = next((key for key, rule in case.rules.items() if headline in rule.atoms()), next(iter(case.rules)))
     return ClaimVerdict(
         claim=case.name,
         title=case.claim.title,
         sentence=case.claim.sentence,
-        rule=case.claim.rule,
+        rule=_rule_text(case),
         verdict=found,
         headline=headline,
         wording=_wording(found, case, atoms, headline, module),
@@ -153,9 +185,64 @@ def conclude(case: Case, levels: AtomLevels, module: ClaimModule) -> ClaimVerdic
         scope=case.scope,
         planned=case.planned,
         ran=case.ran,
-        levels=levels,
+        levels=levels[part],
         atoms=tuple(atoms.values()),
+        sub_verdicts=_sub_verdicts(case, words),
     )
+
+
+def _rules(claim: Claim, found: Mapping[str, Evidence]) -> dict[str, Node]:
+    """Return the rules that are judged: of the classes of device on which a cell of their own ran, else the one."""
+    by_device: dict[str, Node] = {device: rules.parse(text) for device, text in claim.by_device.items()}
+    ran = {
+        device: rule
+        for device, rule in by_device.items()
+        if any(arm.ran for name in rule.atoms() for arm in found[name].arms)
+    }
+    return ran or {"": rules.parse(claim.rule)}
+
+
+def _rule_text(case: Case) -> str:
+    texts = [case.claim.by_device[device] for device in case.rules if device]  # type: ignore[index]
+    if len(texts) < 2:
+        return texts[0] if texts else case.claim.rule
+    return " and ".join(f"({text})" for text in texts)
+
+
+def _atom_levels(case: Case, levels: Mapping[str, AtomLevels]) -> dict[str, AtomLevels]:
+    """Return the level of every atom: of the rule that it stands in, else of its sub-verdict, else of the claim."""
+    p = case.atom_p()
+    fallback = next(iter(levels.values()))
+    found = dict.fromkeys(case.evidence, fallback)
+    for (device, _), rule in _phases(case).items():
+        found |= rules.atom_levels(rule, p, levels.get(device, fallback))
+    for part, rule in case.rules.items():
+        found |= rules.atom_levels(rule, p, levels[part])
+    return found
+
+
+def _phases(case: Case) -> dict[tuple[str, str], Node]:
+    """Return the rule of every sub-verdict, by device and phase: all its atoms must pass."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for device in case.claim.by_device:
+        for name in case.evidence:
+            own, _, rest = name.partition("/")
+            if own == device and (phase := PHASES.get(rest.partition("/")[0])):
+                names.setdefault((device, phase), []).append(name)
+    return {key: rules.parse(" and ".join(listed)) for key, listed in names.items()}
+
+
+def _sub_verdicts(case: Case, words: Mapping[str, Verdict]) -> tuple[SubVerdict, ...]:
+    phases, p = _phases(case), case.atom_p()
+    found = []
+    for device in case.claim.by_device:
+        for phase in dict.fromkeys(PHASES.values()):
+            if rule := phases.get((device, phase)):
+                ran = any(p[name] is not None for name in rule.atoms())
+                found.append(SubVerdict(device, phase, rules.verdict(rule, words), ran))
+            else:
+                found.append(SubVerdict(device, phase, Verdict.NOT_TESTED, ran=False))
+    return tuple(found)
 
 
 def not_preregistered(name: str, claim: Claim) -> ClaimVerdict:
@@ -206,7 +293,7 @@ def interval(lower: float | None, upper: float | None) -> str:
 
 def _atom_verdict(item: Evidence, levels: AtomLevels, in_rule: bool, *, blocked: str) -> AtomVerdict:
     bounds = evidence.bounds(item, levels)
-    descriptive = item.atom.test == "descriptive"
+    one_margin = item.atom.test in ("descriptive", "tost", "tost_difference", "exact")
     return AtomVerdict(
         name=item.name,
         verdict=Verdict.NOT_TESTED if blocked else _word(item, levels),
@@ -220,8 +307,9 @@ def _atom_verdict(item: Evidence, levels: AtomLevels, in_rule: bool, *, blocked:
         p=item.p,
         levels=levels,
         support=item.atom.support,
-        contradict=None if descriptive or item.atom.test == "tost" else item.atom.contradict,
+        contradict=None if one_margin else item.atom.contradict,
         equivalence=item.atom.equivalence,
+        below=item.atom.below,
         in_rule=in_rule,
         reason="; ".join(part for part in (blocked, item.reason, _more_seeds(item, levels)) if part),
         arms=item.arms,
@@ -241,18 +329,26 @@ def _word(item: Evidence, levels: AtomLevels) -> Verdict:
 
 def _more_seeds(item: Evidence, levels: AtomLevels) -> str:
     """Return how many seeds would decide an inconclusive atom if effect and spread stay as they are."""
-    if item.p is None or _word(item, levels) != Verdict.INCONCLUSIVE or item.atom.test == "tost":
+    undecided = item.p is not None and _word(item, levels) == Verdict.INCONCLUSIVE
+    if not undecided or item.atom.test in ("tost", "tost_difference", "exact"):
         return ""
     if item.n < 2 or item.effect is None or item.spread is None:
         return "one seed decides nothing"
     above = item.effect > (item.atom.support or 0.0)
     if not above and item.effect >= item.atom.contradict:
-        return "the effect lies between the margins, where no number of seeds decides"
+        what = "rounds" if item.atom.test == "rounds" else "seeds"
+        return f"the effect lies between the margins, where no number of {what} decides"
+    if item.atom.test == "rounds":
+        return "more rounds, or a quieter machine, would be needed"
+    return _seeds_needed(item, levels, above=above)
+
+
+def _seeds_needed(item: Evidence, levels: AtomLevels, *, above: bool) -> str:
     margin = (item.atom.support or 0.0) if above else item.atom.contradict
     level = levels.support if above else levels.contradict
     # The largest of k arms passes where one of them passes at a k-th of the level.
     level = level / len(item.samples) if above and item.atom.test == "maximum" else level
-    needed = stats.seeds_needed(item.effect, item.spread, margin, level=level)
+    needed = stats.seeds_needed(item.effect or 0.0, item.spread or 0.0, margin, level=level)
     if needed is None:
         return "more than 1000 seeds would be needed if effect and spread stay"
     if needed <= item.n:
@@ -282,8 +378,7 @@ def _wording(found: Verdict, case: Case, atoms: Atoms, headline: str | None, mod
         reasons = [f"{item.name}: {item.reason}" for item in atoms.values() if item.in_rule and item.verdict is found]
         lead = "Not tested" if found is Verdict.NOT_TESTED else "Vacuous"
         return f"{lead}: {'; '.join(reasons)}."
-    result = module.finding(atoms) if found is Verdict.SUPPORTED else ""
-    result = result or f"{atom.estimand} ({atom.name}): {measured(atom)}"
+    result = module.finding(atoms, found) or f"{atom.estimand} ({atom.name}): {measured(atom)}"
     lead = {
         Verdict.SUPPORTED: "Supported",
         Verdict.CONTRADICTED: "Contradicted",
@@ -294,7 +389,9 @@ def _wording(found: Verdict, case: Case, atoms: Atoms, headline: str | None, mod
 
 
 def _too_many_errors(cells: pd.DataFrame, preregistered: Preregistration) -> str:
+    """Return why a claim cannot be judged at all; a contended panel is no error, its atoms alone are not tested."""
     excluded = {status for status, rule in preregistered.failures.items() if rule == evidence.EXCLUDED}
+    excluded -= {evidence.CONTENDED}
     count = int(cells[table.STATUS].isin(excluded).sum())
     if count <= preregistered.error_share_not_tested * len(cells):
         return ""
@@ -314,9 +411,18 @@ def _scope(cells: pd.DataFrame, tables: Tables) -> str:
         )
         seen = f" and {_span(tokens)} tokens" if len(tokens) else ""
         parts.append(f"{task} under a budget of {steps} steps{seen}")
-    if (cells[table.STEPS] == 0).any():
-        parts.append("gradients at initialisation")
+    for measured_by, words in AT_INITIALISATION.items():
+        if (cells[table.PROBE] == measured_by).any():
+            parts.append(words)
+    timed = ran[ran[table.LANE] == "exclusive"]
+    for probe, rows in timed.groupby(table.PROBE):
+        sizes = ", ".join(f"{name} {_span(rows[column])}" for name, column in _SIZES)
+        parts.append(f"{str(probe).replace('_', ' ')} at {sizes}")
     return ", ".join(parts)
+
+
+AT_INITIALISATION = {"input_gradient": "gradients at initialisation", "order_symmetry": "order symmetry untrained"}
+_SIZES = (("batch", table.BATCH), ("T", table.LENGTH), ("width", table.WIDTH))
 
 
 def _span(values: "pd.Series[float]") -> str:

@@ -1,22 +1,28 @@
 """C1: vanilla recurrent networks suffer from vanishing or exploding gradients."""
 
 from seqbench import variant
-from seqbench.judge.claims.base import Atoms, AtomVerdict, measured, number
+from seqbench.judge.claims.base import Atoms, AtomVerdict, interval, measured, number
 from seqbench.judge.rules import Verdict
 
 FIGURES = ("gradient_by_lag", "gradient_slopes", "recall_by_lag", "gradient_norm_training")
 
 
-def finding(atoms: Atoms) -> str:
+def finding(atoms: Atoms, verdict: Verdict) -> str:
     """Return what happens to gradients and what harm it does."""
+    if verdict is not Verdict.SUPPORTED:
+        return ""
     vanishing, exploding, harm = (atoms.get(name) for name in ("1a", "1b", "1c"))
     parts = []
     if vanishing and vanishing.verdict is Verdict.SUPPORTED:
         parts.append(
-            f"at library initialisation the gradient of a vanilla RNN shrank with lag by {measured(vanishing)}"
+            f"the gradient of a vanilla RNN shrank by {number(vanishing.effect)} nat per step of lag at library "
+            f"initialisation {interval(vanishing.lower, vanishing.upper)}, n = {vanishing.n}"
         )
     if exploding and exploding.verdict is Verdict.SUPPORTED:
-        parts.append(f"it grew by up to {measured(exploding)} in the gain sweep")
+        parts.append(
+            f"it grew by up to {number(exploding.effect)} nat per step of lag in the gain sweep "
+            f"{interval(exploding.lower, exploding.upper)}, n = {exploding.n}"
+        )
     if harm and harm.verdict is Verdict.SUPPORTED:
         parts.append(f"an LSTM with forget bias 1 recalled more at lags 51–99, by {measured(harm)} seeds per arm")
     return "; ".join(parts)

@@ -6,10 +6,10 @@ from seqbench.judge.rules import Verdict
 FIGURES = ("bits_by_model", "learning_curves")
 
 
-def finding(atoms: Atoms) -> str:
+def finding(atoms: Atoms, verdict: Verdict) -> str:
     """Return by how much the vanilla network beats the counting models."""
     order2 = atoms.get("8a/order2")
-    if order2 is None or order2.verdict is not Verdict.SUPPORTED:
+    if verdict is not Verdict.SUPPORTED or order2 is None or order2.verdict is not Verdict.SUPPORTED:
         return ""
     return (
         f"on held-out Chronicle a vanilla RNN needed fewer bits than the order-2 counting model, by {measured(order2)}"

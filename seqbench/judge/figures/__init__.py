@@ -12,6 +12,10 @@ FIGURES = Registry(
         "bits_by_model": "seqbench.judge.figures.bits_by_model",
         "gradient_norm_training": "seqbench.judge.figures.gradient_norm_training",
         "learning_curves": "seqbench.judge.figures.learning_curves",
-        "saved_bytes": "seqbench.judge.figures.saved_bytes",
+        "time_ratio": "seqbench.judge.figures.time_ratio",
+        "time_per_token": "seqbench.judge.figures.time_per_token",
+        "decode_time": "seqbench.judge.figures.decode_time",
+        "memory_by_length": "seqbench.judge.figures.memory_by_length",
+        "order_sensitivity": "seqbench.judge.figures.order_sensitivity",
     },
 )

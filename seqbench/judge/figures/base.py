@@ -27,7 +27,8 @@ MEAN = "mean"
 LOWER = "lower"
 UPPER = "upper"
 N = "n"
-PANEL = "panel"
+FACET = "facet"
+MEDIAN = "median"
 WIDTH_INCHES = 7.6
 BLOCKS = 60
 """Into how many blocks of steps a training is summed up, so that a long one stays a small figure."""
@@ -100,14 +101,75 @@ def blocked(rows: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index().sort_values([*columns, table.AT], ignore_index=True)
 
 
-def with_panels(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+def timed(tables: Tables, probes: tuple[str, ...]) -> pd.DataFrame:
+    """Return one row per timing cell that ran: median seconds per token over the rounds that count, interval, n.
+
+    The interval is the order statistics of the rounds, each side at .025; a contended cell has no number.
+    """
+    columns = [table.PROBE, table.DEVICE, table.BATCH, table.LENGTH, table.MODEL, table.WIDTH, table.SEED]
+    cells = tables.cells[tables.cells[table.PROBE].isin(probes) & (tables.cells[table.STATUS] != table.MISSING)]
+    by_round = tables.series[tables.series[table.FINGERPRINT].isin(cells[table.FINGERPRINT])]
+    points = by_round.pivot_table(index=[table.FINGERPRINT, table.AT], columns=table.MEASUREMENT, values=table.VALUE)
+    rows = []
+    for cell in cells.sort_values([*columns, table.FINGERPRINT]).to_dict("records"):
+        values = _kept(points, str(cell[table.FINGERPRINT]))
+        inside = stats.order_statistics(values, lower_level=0.025, upper_level=0.025)
+        found = {name: cell[name] for name in (*columns, table.STATUS, table.ERROR)}
+        middle = float(np.median(values)) if len(values) else np.nan
+        rows.append(found | {MEDIAN: middle, LOWER: inside.lower, UPPER: inside.upper, N: len(values)})
+    return pd.DataFrame(rows, columns=[*columns, table.STATUS, table.ERROR, MEDIAN, LOWER, UPPER, N])
+
+
+def _kept(points: pd.DataFrame, fingerprint: str) -> stats.Array:
+    """Return the seconds per token of the rounds of a cell that count."""
+    if fingerprint not in points.index or "seconds_per_token" not in points:
+        return np.array([], dtype=np.float64)
+    own = points.loc[[fingerprint]]
+    return own[own["round_kept"] > 0]["seconds_per_token"].dropna().to_numpy(dtype=np.float64)
+
+
+def time_axes(axis: Axes, rows: pd.DataFrame, *, title: str) -> None:
+    """Draw seconds per token against length, a line per model, with intervals; the title names contended lengths."""
+    for model in style.ordered(rows[table.MODEL]):
+        look, own = style.look(model), rows[(rows[table.MODEL] == model) & rows[MEDIAN].notna()]
+        own = own.groupby(table.LENGTH)[[MEDIAN, LOWER, UPPER, N]].median()
+        bars = np.array([own[MEDIAN] - own[LOWER], own[UPPER] - own[MEDIAN]])
+        axis.errorbar(
+            own.index,
+            own[MEDIAN],
+            yerr=np.where(np.isfinite(bars), bars, 0.0),
+            color=look.colour,
+            marker=look.marker,
+            linestyle=look.line,
+            elinewidth=0.9,
+            capsize=2,
+            label=look.label,
+        )
+    noisy = sorted(set(rows[rows[table.STATUS] == "contended"][table.LENGTH]))
+    lost = f"; contended, no number: T {', '.join(map(str, noisy))}" if noisy else ""
+    axis.set(title=title + lost, xscale="log", yscale="log")
+    ticks = sorted(set(rows[table.LENGTH]))
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.minorticks_off()
+    plain_log(axis.yaxis)
+    legend(axis)
+
+
+def with_facets(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     """Return rows with a column that names their panel by the values of `columns`, as "T 200, width 32"."""
     words = {table.LENGTH: "T", table.WIDTH: "width", table.PARAMS: "", table.TASK: ""}
     texts = [
-        ", ".join(f"{words.get(name, name)} {row[name]}".strip() for name in columns if row[name] not in ("", "{}"))
+        ", ".join(
+            f"{words.get(name, name)} {_whole(row[name])}".strip() for name in columns if row[name] not in ("", "{}")
+        )
         for row in rows[list(columns)].to_dict("records")
     ]
-    return rows.assign(**{PANEL: texts})
+    return rows.assign(**{FACET: texts})
+
+
+def _whole(value: object) -> str:
+    """Return a value as text, a whole number without its point."""
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def summary(rows: pd.DataFrame, by: list[str], *, level: float = 0.025) -> pd.DataFrame:

@@ -37,12 +37,12 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows = frame[np.isfinite(frame[table.VALUE].astype(float))]
     if rows.empty:
         return base.empty()
-    rows = base.with_panels(rows, (table.LENGTH, table.WIDTH))
+    rows = base.with_facets(rows, (table.LENGTH, table.WIDTH))
     with base.styled():
-        names = sorted(set(rows[base.PANEL]))
+        names = sorted(set(rows[base.FACET]))
         figure, axes = base.panels(len(names), height=3.9)
         for axis, name in zip(axes, names, strict=True):
-            panel = rows[rows[base.PANEL] == name]
+            panel = rows[rows[base.FACET] == name]
             for model in style.ordered(panel[table.MODEL]):
                 _line(axis, panel[panel[table.MODEL] == model], style.look(model))
             axis.set(title=name, xlabel="lag (steps)", ylabel="ln gradient norm relative to lag 1 (nat)")

@@ -30,12 +30,12 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows = frame[np.isfinite(frame[table.VALUE].astype(float))]
     if rows.empty:
         return base.empty()
-    rows = base.with_panels(rows, (table.TASK, table.LENGTH, table.WIDTH))
+    rows = base.with_facets(rows, (table.TASK, table.LENGTH, table.WIDTH))
     with base.styled():
-        names = sorted(set(rows[base.PANEL]))
+        names = sorted(set(rows[base.FACET]))
         figure, axes = base.panels(len(names), height=3.6)
         for axis, name in zip(axes, names, strict=True):
-            panel = rows[rows[base.PANEL] == name]
+            panel = rows[rows[base.FACET] == name]
             models = style.ordered(panel[table.MODEL])
             for place, model in enumerate(models):
                 # Marks of several models at one lag stand side by side.

@@ -148,7 +148,12 @@ def page(report: Report) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "given": given, "plural": _plural}
-    environment.globals |= {"interval": interval, "look": style.look, "effect_text": verdicts.effect_text}
+    environment.globals |= {
+        "interval": interval,
+        "look": style.look,
+        "effect_text": verdicts.effect_text,
+        "sub_verdicts_text": verdicts.sub_verdicts_text,
+    }
     folder = files("seqbench.judge.report")
     template = environment.from_string(folder.joinpath("page.html.jinja").read_text(encoding="utf-8"))
     css = folder.joinpath("page.css").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from seqbench.judge.claims.base import (
     number,
     prepare,
 )
-from seqbench.judge.rules import AtomLevels
+from seqbench.judge.rules import AtomLevels, Verdict
 from seqbench.judge.table import Tables
 from seqbench.plan import Study
 from seqbench.preregistration import installed
@@ -42,14 +42,18 @@ def judge_study(study: Study, contents: Contents) -> tuple[ClaimVerdict, ...]:
 def judge_tables(study: Study, tables: Tables) -> tuple[ClaimVerdict, ...]:
     """Return one verdict per claim from frames that are already there.
 
-    Margins, arms and rules are the study's own; Holm's procedure runs over its claims, once in each direction.
+    Margins, arms and rules are the study's own; Holm's procedure runs over its claims, once in each direction;
+    a claim that is judged by device enters it once for each class of device that ran.
     """
     rules = study.preregistration
     cases = [prepare(name, claim, tables, rules) for name, claim in rules.claims.items()]
-    support = stats.holm_levels([case.p.support for case in cases], rules.level)
-    contradict = stats.holm_levels([case.p.contradict for case in cases], rules.level)
-    levels = [AtomLevels(*pair) for pair in zip(support, contradict, strict=True)]
-    found = {case.name: conclude(case, level, module_of(case.name)) for case, level in zip(cases, levels, strict=True)}
+    family = [(case, part) for case in cases for part in case.rules]
+    support = stats.holm_levels([case.p(part).support for case, part in family], rules.level)
+    contradict = stats.holm_levels([case.p(part).contradict for case, part in family], rules.level)
+    levels: dict[str, dict[str, AtomLevels]] = {case.name: {} for case in cases}
+    for (case, part), *pair in zip(family, support, contradict, strict=True):
+        levels[case.name][part] = AtomLevels(*pair)
+    found = {case.name: conclude(case, levels[case.name], module_of(case.name)) for case in cases}
     known = installed().claims
     others = {name: not_preregistered(name, claim) for name, claim in known.items() if name not in found}
     order = (*known, *(name for name in found if name not in known))
@@ -70,7 +74,9 @@ def module_of(claim: str) -> ClaimModule:
     return cast(ClaimModule, found)
 
 
-_PLAIN = cast(ClaimModule, SimpleNamespace(FIGURES=(), finding=lambda _atoms: "", qualifications=lambda _atoms: ()))
+_PLAIN = cast(
+    ClaimModule, SimpleNamespace(FIGURES=(), finding=lambda _atoms, _verdict: "", qualifications=lambda _atoms: ())
+)
 
 
 def as_json(verdicts: tuple[ClaimVerdict, ...]) -> list[dict[str, Any]]:
@@ -87,7 +93,7 @@ def rows(verdicts: tuple[ClaimVerdict, ...]) -> list[dict[str, str]]:
             "verdict": verdict.verdict.value,
             "effect": effect_text(verdict.deciding),
             "n": str(verdict.deciding.n) if verdict.deciding and verdict.deciding.n else "–",
-            "wording": verdict.wording,
+            "wording": " ".join(filter(None, (verdict.wording, sub_verdicts_text(verdict)))),
             "qualification": "; ".join(verdict.qualifications),
         }
         for verdict in verdicts
@@ -99,6 +105,18 @@ def effect_text(atom: AtomVerdict | None) -> str:
     if atom is None or atom.effect is None:
         return "–"
     return f"{number(atom.effect)} {interval(atom.lower, atom.upper)} {atom.unit}"
+
+
+def sub_verdicts_text(verdict: ClaimVerdict) -> str:
+    """Return the sub-verdicts of a claim as a sentence; a class of device without any value is named once."""
+    found = []
+    for device in dict.fromkeys(item.device for item in verdict.sub_verdicts):
+        own = [item for item in verdict.sub_verdicts if item.device == device]
+        if any(item.ran for item in own):
+            found += [f"{item.phase} on {device.upper()} {item.verdict.value}" for item in own]
+        else:
+            found.append(f"{device.upper()} {Verdict.NOT_TESTED.value}")
+    return f"By phase: {'; '.join(found)}." if found else ""
 
 
 def _claim_json(verdict: ClaimVerdict) -> dict[str, Any]:
@@ -120,7 +138,12 @@ def _claim_json(verdict: ClaimVerdict) -> dict[str, Any]:
         "cells": {"planned": verdict.planned, "ran": verdict.ran},
         "level": _levels(verdict.levels),
         "atoms": [_atom_json(item) for item in verdict.atoms],
+        **({"sub_verdicts": _subs_json(verdict)} if verdict.sub_verdicts else {}),
     }
+
+
+def _subs_json(verdict: ClaimVerdict) -> list[dict[str, str]]:
+    return [{"name": item.name, "verdict": item.verdict.value} for item in verdict.sub_verdicts]
 
 
 def _atom_json(atom: AtomVerdict) -> dict[str, Any]:
@@ -136,7 +159,12 @@ def _atom_json(atom: AtomVerdict) -> dict[str, Any]:
         "in_rule": atom.in_rule,
         "p": {"support": atom.p.support, "contradict": atom.p.contradict} if atom.p else None,
         "level": _levels(atom.levels),
-        "margins": {"support": atom.support, "contradict": atom.contradict, "equivalence": atom.equivalence},
+        "margins": {
+            "support": atom.support,
+            "contradict": atom.contradict,
+            "equivalence": atom.equivalence,
+            "below": atom.below,
+        },
         "reason": atom.reason,
         "arms": [
             {

@@ -184,3 +184,89 @@ def test_the_joint_test_keeps_its_level_under_the_null():
     draw = np.random.default_rng(8)
     passed = sum(stats.one_sample(draw.normal(0.05, 0.1, 8), 0.05, draw).greater <= 0.05 for _ in range(1000))
     assert 10 <= passed <= reference.binom.ppf(0.99, 1000, 0.05)
+
+
+# Fifteen rounds in no order; sorted they are -7 … 7.
+ROUNDS = np.array([3.0, -1, 7, 0, -5, 2, -7, 5, 1, -3, 6, -2, 4, -6, -4])
+
+
+def test_order_statistics_of_fifteen():
+    """At .025 a side x₍₄₎ and x₍₁₂₎, as P(X ≤ 3) = 576/32768 = .0176 and P(X ≤ 4) = .059: they cover 96.5 %."""
+    assert stats.order_statistics(ROUNDS, lower_level=0.025, upper_level=0.025) == stats.Bounds(-4.0, 4.0)
+    assert stats.order_statistics(ROUNDS, lower_level=0.0176, upper_level=0.0175) == stats.Bounds(-4.0, 5.0)
+
+
+def test_order_statistics_of_thirty_one():
+    """At .025 a side x₍₁₀₎ and x₍₂₂₎, covering 97.1 %."""
+    found = stats.order_statistics(np.arange(1.0, 32.0), lower_level=0.025, upper_level=0.025)
+    assert found == stats.Bounds(10.0, 22.0)
+
+
+def test_five_rounds_have_no_bound_at_two_and_a_half_percent():
+    """2⁻⁵ = .031 is above the level: the interval is the whole line; at 5 % it is all that was seen."""
+    five = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
+    assert stats.order_statistics(five, lower_level=0.025, upper_level=0.025) == stats.NOWHERE
+    assert stats.order_statistics(five, lower_level=0.05, upper_level=0.05) == stats.Bounds(0.1, 1.6)
+
+
+def test_sign_test_counts_by_hand():
+    """Of five values four exceed 0.15: P(X ≥ 4) = 6/32; one lies below: P(X ≥ 1) = 31/32."""
+    found = stats.sign_test(np.array([0.1, 0.2, 0.4, 0.8, 1.6]), 0.15)
+    assert (found.greater, found.less) == pytest.approx((6 / 32, 31 / 32))
+
+
+def test_a_value_at_the_margin_speaks_for_nobody():
+    """With one of five at the margin four are above and none below: 6/32 and 1."""
+    found = stats.sign_test(np.array([0.1, 0.2, 0.4, 0.8, 1.6]), 0.1)
+    assert (found.greater, found.less) == pytest.approx((6 / 32, 1.0))
+
+
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=25, unique=True), st.floats(0.001, 0.2))
+def test_order_statistics_invert_the_sign_test(values, level):
+    """The sign test rejects a margin exactly where the bound lies above it."""
+    found = stats.order_statistics(np.array(values), lower_level=level, upper_level=level)
+    for margin in (-1.0, 0.0, 0.5):
+        assert (stats.sign_test(np.array(values), margin).greater <= level) == (found.lower > margin)
+        assert (stats.sign_test(np.array(values), margin).less <= level) == (found.upper < margin)
+
+
+ALIKE = (np.array([1.0, 2, 3, 4, 5]), np.array([1.5, 2.5, 3.5, 4.5, 5.5]), np.array([0.5, 1.5, 2.5, 3.5, 4.5]))
+
+
+def test_processes_alike_leave_the_rounds_as_replicates():
+    """Medians 3, 3.5, 2.5 have variance .25; rounds of variance 2.5 give a median of five π/2 · 2.5/5 = .785."""
+    assert not stats.processes_differ(ALIKE)
+    assert stats.paired_rounds(ALIKE, 0.0) == stats.sign_test(np.concatenate(ALIKE), 0.0)
+
+
+def test_processes_apart_are_the_replicates():
+    """Medians 3, 4.0, 2.0 have variance 1 > .785: Student's t on three medians, test and bounds alike."""
+    apart = (ALIKE[0], ALIKE[1] + 0.5, ALIKE[2] - 0.5)
+    medians = np.array([3.0, 4.0, 2.0])
+    assert stats.processes_differ(apart)
+    assert stats.paired_rounds(apart, 0.5) == stats.t_one_sample(medians, 0.5)
+    levels = {"lower_level": 0.01, "upper_level": 0.05}
+    assert stats.paired_rounds_bounds(apart, **levels) == stats.t_bounds(medians, **levels)
+
+
+def test_one_process_shows_no_spread_of_processes():
+    """With a single process nothing is known of others, and the rounds are all there is."""
+    assert not stats.processes_differ((ALIKE[0],))
+    assert not stats.processes_differ((np.array([1.0]), np.array([9.0])))
+
+
+def test_equivalence_of_two_arms_is_welchs_interval():
+    """Inside at α exactly when scipy's 1 − 2α interval lies within the margin."""
+    interval = reference.ttest_ind(SKEWED, OTHER, equal_var=False).confidence_interval(0.90)
+    edge = max(abs(interval.low), abs(interval.high))
+    assert (
+        stats.tost_difference(SKEWED, OTHER, edge + 1e-6).inside
+        < 0.05
+        < stats.tost_difference(SKEWED, OTHER, edge - 1e-6).inside
+    )
+
+
+def test_arms_far_apart_are_outside_the_margin():
+    """A difference of ten with a margin of one is outside, not inside."""
+    found = stats.tost_difference(SKEWED + 10, OTHER, 1.0)
+    assert (found.inside, found.outside) == pytest.approx((1.0, 0.0), abs=1e-4)

@@ -13,7 +13,7 @@ def test_every_planned_cell_has_a_row():
     """A cell without a record stands in the frame with the status missing."""
     held = studies.contents(STUDY, drop=lambda cell: cell.seed == 1001)
     counts = table.cells(STUDY, held)[table.STATUS].value_counts().to_dict()
-    assert counts == {"ok": 18, "missing": 18}
+    assert counts == {"ok": 22, "missing": 22}
 
 
 def test_measurements_name_their_cell_and_unit():

@@ -1,0 +1,79 @@
+"""C2: gates and memory cells mitigate vanishing gradients."""
+
+from seqbench.judge.claims.base import Atoms, interval, measured, number
+from seqbench.judge.evidence import ArmData
+from seqbench.judge.rules import Verdict
+
+FIGURES = ("gradient_slopes", "recall_by_lag", "gradient_by_lag")
+NEARLY = 0.15
+"""How near the default LSTM's slope must lie to vanilla's, in nat/step, for the forget-gate bias to be what matters."""
+THE_SAME = 0.05
+"""How near two mean recalls must lie to be called the same."""
+
+
+def finding(atoms: Atoms, verdict: Verdict) -> str:
+    """Return what gates did for recall and for the gradient."""
+    recall, slope = atoms.get("2d"), atoms.get("2b")
+    if verdict is not Verdict.SUPPORTED or recall is None or slope is None:
+        return ""
+    return (
+        f"an LSTM with forget bias 1 recalled more than an orthogonally initialised vanilla RNN, by "
+        f"{measured(recall)} seeds per arm; its gradient shrank less than that of a vanilla RNN at library "
+        f"initialisation, by {number(slope.effect)} nat per step of lag {interval(slope.lower, slope.upper)}, "
+        f"n = {slope.n}"
+    )
+
+
+def qualifications(atoms: Atoms) -> tuple[str, ...]:
+    """Return the slopes at library initialisation, the best initialisations, and how far the strong control came."""
+    return (*_at_library_initialisation(atoms), *_at_best_initialisation(atoms), *_strong_control(atoms))
+
+
+def _at_library_initialisation(atoms: Atoms) -> tuple[str, ...]:
+    types = atoms.get("2a")
+    arms = {arm.name: arm for arm in types.arms if arm.mean is not None} if types else {}
+    if not arms or types is None:
+        return ()
+    listed = ", ".join(f"{label} {number(arms[name].mean)}" for name, label in _CELLS if name in arms)
+    vanilla, gated = arms.get("rnn"), arms.get("lstm")
+    near = vanilla is not None and gated is not None and _distance(vanilla, gated) < NEARLY
+    text = f"at library initialisation the slopes are {listed} {types.unit}"
+    if not near:
+        return (text,)
+    return (f"{text}: nearly the same, so mitigation needs the forget-gate bias, which the library leaves near 0",)
+
+
+_CELLS = (("rnn", "vanilla"), ("lstm", "LSTM"), ("gru", "GRU"))
+
+
+def _distance(one: ArmData, other: ArmData) -> float:
+    return abs((one.mean or 0.0) - (other.mean or 0.0))
+
+
+def _at_best_initialisation(atoms: Atoms) -> tuple[str, ...]:
+    best = atoms.get("2c")
+    if best is None or best.effect is None:
+        return ()
+    difference = f"LSTM with forget bias 3 minus identity-initialised vanilla: {measured(best)}"
+    if best.verdict is Verdict.SUPPORTED:
+        return (
+            f"an identity-initialised vanilla RNN is equivalent at initialisation within ±{best.equivalence:g} "
+            f"{best.unit} ({difference})",
+        )
+    return (f"an identity-initialised vanilla RNN was not shown to be equivalent at initialisation ({difference})",)
+
+
+def _strong_control(atoms: Atoms) -> tuple[str, ...]:
+    recall = atoms.get("2d")
+    strong, gated = (recall.arm("strong"), recall.arm("subject")) if recall else (None, None)
+    if recall is None or strong is None or strong.mean is None:
+        return ()
+    reached = (
+        f"strong control: an identity-initialised ReLU RNN (IRNN) reached {number(strong.mean)} {recall.unit}, "
+        f"n = {len(strong.values)}, under the same budget"
+    )
+    if gated is None or gated.mean is None:
+        return (reached,)
+    beside = f"{reached}, the LSTM {number(gated.mean)}"
+    same = abs(strong.mean - gated.mean) < THE_SAME
+    return (f"{beside}: an identity-initialised ReLU RNN reaches the same",) if same else (beside,)

@@ -1,0 +1,37 @@
+"""Seconds per generated token, against the context that lies behind it."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from seqbench.judge import table
+from seqbench.judge.figures import base
+from seqbench.judge.table import Tables
+from seqbench.plan import Study
+
+TITLE = "Seconds per generated token, against context"
+CAPTION = (
+    "Median over the rounds that count, with the interval of their order statistics (95 % or more, unadjusted). The "
+    "Transformer keeps keys and values of its context. A flat line: the price of a token does not grow with what "
+    "lies behind it. Contended panels have no number; their contexts stand in the title."
+)
+
+
+def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
+    """Return one row per decoding cell that ran: s/token."""
+    return base.timed(tables, ("decode_time",))
+
+
+def draw(frame: pd.DataFrame) -> Figure:
+    """Return one axis per device and batch; seconds per generated token (s/token) against context (tokens), log-log."""
+    if frame.empty:
+        return base.empty()
+    if frame[base.MEDIAN].isna().all():
+        return base.empty("every panel was contended: no number")
+    with base.styled():
+        kinds = [key for key, _ in frame.groupby([table.DEVICE, table.BATCH])]
+        figure, axes = base.panels(len(kinds), height=3.2)
+        for axis, (device, batch) in zip(axes, kinds, strict=True):
+            rows = frame[(frame[table.DEVICE] == device) & (frame[table.BATCH] == batch)]
+            base.time_axes(axis, rows, title=f"generating token by token, batch {batch}, on {device}")
+            axis.set(xlabel="context before the token (tokens)", ylabel="time per generated token (s/token)")
+    return figure
