@@ -16,7 +16,8 @@ from seqbench.suite import Group, Suite
 MODELS = Registry("model", "none", dict.fromkeys(("rnn", "lstm", "gru", "transformer", "tcn"), "none"))
 TIMES = ("training_time", "prefill_time", "decode_time")
 OTHERS = ("input_gradient", "saved_bytes", "state_bytes", "order_symmetry")
-PROBES = Registry("probe", "none", dict.fromkeys((*OTHERS, *TIMES), "none"))
+SCORES = ("recall_by_lag", "bits_per_character", "order_shift")
+PROBES = Registry("probe", "none", dict.fromkeys((*OTHERS, *SCORES, *TIMES), "none"))
 ALL = ("C1", "C2", "C4", "C5", "C8")
 IRNN = "rnn@activation=relu,init=identity"
 GAINS = ("0.5", "1", "1.5", "2", "3")

@@ -169,6 +169,14 @@ def test_sub_verdicts_are_read_at_a_glance():
     ]
 
 
+def test_what_holds_is_said_beside_what_does_not():
+    """Decoding contradicts, training supports: both stand in the qualifications, as ratios of times."""
+    found = judged("C4", C4, {"decoding": -0.9}).qualifications
+    assert found[0].startswith("decoding contradicts the sentence: on a CPU, per generated token, an LSTM took 0.40")
+    assert found[1].startswith("where the sentence holds: on a CPU, per training token, a vanilla RNN took 1.8")
+    assert found[-1] == "this speaks of this processor alone; on a GPU it was not tested"
+
+
 def test_the_page_shows_the_sub_verdicts():
     """The section of the claim has a table of phases by device, and the verdict table has the line."""
     page = build.page(build.build(C4, studies.contents(C4, studies.GOOD | {"decoding": -0.9})))

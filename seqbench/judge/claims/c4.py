@@ -24,6 +24,9 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
         found.append(f"decoding contradicts the sentence: {_ratios(decoding)}")
     if training := [atom for atom in refuted if _phase(atom) == "training"]:
         found.append(f"slower training does not follow from going step by step alone: {_ratios(training)}")
+    held = [atom for atom in timed if atom.verdict is Verdict.SUPPORTED and _phase(atom) != "prefill"]
+    if refuted and held:
+        found.append(f"where the sentence holds: {_ratios(held)}")
     if prefill := [atom for atom in timed if _phase(atom) == "prefill"]:
         found.append(f"reading a prompt, not part of the rule: {_ratios(prefill)}")
     devices = {_device(atom) for atom in timed}

@@ -29,6 +29,7 @@ UPPER = "upper"
 N = "n"
 FACET = "facet"
 MEDIAN = "median"
+MICROSECONDS = 1e6
 WIDTH_INCHES = 7.6
 BLOCKS = 60
 """Into how many blocks of steps a training is summed up, so that a long one stays a small figure."""
@@ -85,7 +86,7 @@ def plain_log(axis: Axis) -> None:
         axis.set_major_formatter(LogFormatterMathtext())
         return
     axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}".replace(",", " ")))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace(",", " ")))
 
 
 def blocked(rows: pd.DataFrame) -> pd.DataFrame:
@@ -129,10 +130,10 @@ def _kept(points: pd.DataFrame, fingerprint: str) -> stats.Array:
 
 
 def time_axes(axis: Axes, rows: pd.DataFrame, *, title: str) -> None:
-    """Draw seconds per token against length, a line per model, with intervals; the title names contended lengths."""
+    """Draw microseconds per token against length, a line per model with intervals; the title has contended lengths."""
     for model in style.ordered(rows[table.MODEL]):
         look, own = style.look(model), rows[(rows[table.MODEL] == model) & rows[MEDIAN].notna()]
-        own = own.groupby(table.LENGTH)[[MEDIAN, LOWER, UPPER, N]].median()
+        own = own.groupby(table.LENGTH)[[MEDIAN, LOWER, UPPER]].median() * MICROSECONDS
         bars = np.array([own[MEDIAN] - own[LOWER], own[UPPER] - own[MEDIAN]])
         axis.errorbar(
             own.index,

@@ -8,7 +8,7 @@ from seqbench.judge.figures import base
 from seqbench.judge.table import Tables
 from seqbench.plan import Study
 
-TITLE = "Seconds per generated token, against context"
+TITLE = "Time per generated token, against context"
 CAPTION = (
     "Median over the rounds that count, with the interval of their order statistics (95 % or more, unadjusted). The "
     "Transformer keeps keys and values of its context. A flat line: the price of a token does not grow with what "
@@ -22,7 +22,7 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Return one axis per device and batch; seconds per generated token (s/token) against context (tokens), log-log."""
+    """Return one axis per device and batch; time per generated token (µs/token) against context (tokens), log-log."""
     if frame.empty:
         return base.empty()
     if frame[base.MEDIAN].isna().all():
@@ -33,5 +33,5 @@ def draw(frame: pd.DataFrame) -> Figure:
         for axis, (device, batch) in zip(axes, kinds, strict=True):
             rows = frame[(frame[table.DEVICE] == device) & (frame[table.BATCH] == batch)]
             base.time_axes(axis, rows, title=f"generating token by token, batch {batch}, on {device}")
-            axis.set(xlabel="context before the token (tokens)", ylabel="time per generated token (s/token)")
+            axis.set(xlabel="context before the token (tokens)", ylabel="time per generated token (µs/token)")
     return figure

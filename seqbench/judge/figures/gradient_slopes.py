@@ -74,7 +74,8 @@ def _margins(study: Study) -> list[tuple[str, float]]:
     found = []
     for claim in study.preregistration.claims.values():
         for name, atom in claim.atoms.items():
-            if atom.measurement != MEASUREMENT:
+            # The margins of a difference of slopes have no place on an axis of slopes.
+            if atom.measurement != MEASUREMENT or atom.test not in ("one_sample", "maximum", "tost"):
                 continue
             if atom.equivalence is not None:
                 found += [(f"{name} ±", -atom.equivalence), (f"{name} ±", atom.equivalence)]

@@ -70,5 +70,15 @@ def _fit(per_token: "pd.Series[float]") -> str:
     share = quadratic * T[-1] ** 2 / whole[-1]
     if abs(share) < NEGLIGIBLE:
         quadratic = share = 0.0
-    text = f"\n{constant:,.0f} {linear:+,.0f} T {quadratic:+.3g} T², T² {100 * share:.0f} %"
-    return text.replace(",", " ", 2).replace("-", "−").replace("+", "+ ").replace(" −", " − ")
+    constant = 0.0 if abs(constant) < NEGLIGIBLE * whole[0] else constant
+    terms = f"{_plain(constant)} {_signed(linear, ' T')} {_signed(quadratic, ' T²')}"
+    return f"\n{terms}; T² share {100 * share:.0f} %"
+
+
+def _plain(value: float) -> str:
+    text = f"{abs(value):,.0f}" if abs(value) >= 100 else f"{abs(value):.3g}"
+    return f"{'−' if value < 0 else ''}{text.replace(',', ' ')}"
+
+
+def _signed(value: float, unit: str) -> str:
+    return f"{'−' if value < 0 else '+'} {_plain(abs(value))}{unit}"

@@ -110,6 +110,10 @@ def _label(name: str, options: Mapping[str, Scalar]) -> str:
 def _option(key: str, value: Scalar) -> str:
     if key == "init":
         return f"{value} init"
+    if key == "causal":
+        return "causal" if value else "encoder"
+    if key == "heads":
+        return "1 head" if value == 1 else f"{value} heads"
     if key == "positions":
         return "no positions" if value == "none" else f"{value} positions"
     return str(value) if key == "implementation" else f"{key.replace('_', ' ')} {value}"
@@ -125,6 +129,11 @@ _KNOWN_MARKERS = {
     "positions=learned": "v",
     "positions=none": "P",
 }
+
+
+def family_label(model: str) -> str:
+    """Return the name of a model's family for people, without its options."""
+    return _label(model.partition("@")[0], {}).removesuffix(" tanh")
 
 
 def _marker(name: str, options: Mapping[str, Scalar]) -> str:

@@ -8,7 +8,7 @@ from seqbench.judge.figures import base
 from seqbench.judge.table import Tables
 from seqbench.plan import Study
 
-TITLE = "Seconds per token of training and prefill, against length"
+TITLE = "Time per token of training and prefill, against length"
 CAPTION = (
     "Median over the rounds that count, with the interval of their order statistics (95 % or more, unadjusted; it "
     "holds the drift that all models of a round share, which the paired ratios do not). Both scales are logarithmic. A "
@@ -23,7 +23,7 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Return one axis per phase, device and batch; seconds per token (s/token) against T (tokens), log-log."""
+    """Return one axis per phase, device and batch; time per token (µs/token) against T (tokens), log-log."""
     if frame.empty:
         return base.empty()
     if frame[base.MEDIAN].isna().all():
@@ -38,5 +38,5 @@ def draw(frame: pd.DataFrame) -> Figure:
                 (frame[table.DEVICE] == device) & (frame[table.PROBE] == probe) & (frame[table.BATCH] == batch)
             ]
             base.time_axes(axis, rows, title=f"{PHASES[probe]}, batch {batch}, on {device}")
-            axis.set(xlabel="sequence length T (tokens)", ylabel="time per token (s/token)")
+            axis.set(xlabel="sequence length T (tokens)", ylabel="time per token (µs/token)")
     return figure

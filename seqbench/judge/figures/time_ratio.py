@@ -24,7 +24,19 @@ REFERENCE = "reference"
 SUPPORT = "support"
 CONTRADICT = "contradict"
 REASON = "reason"
-COLUMNS = (ATOM, table.MODEL, REFERENCE, base.MEDIAN, base.LOWER, base.UPPER, base.N, SUPPORT, CONTRADICT, REASON)
+COLUMNS = (
+    ATOM,
+    table.PROBE,
+    table.MODEL,
+    REFERENCE,
+    base.MEDIAN,
+    base.LOWER,
+    base.UPPER,
+    base.N,
+    SUPPORT,
+    CONTRADICT,
+    REASON,
+)
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:
@@ -51,11 +63,9 @@ def draw(frame: pd.DataFrame) -> Figure:
                 axis.plot([margin, margin], [place - 0.32, place + 0.32], color=style.INK, linewidth=1.3, alpha=0.6)
             axis.plot([row[base.LOWER], row[base.UPPER]], [place, place], color=look.colour, linewidth=1.8)
             axis.plot([row[base.MEDIAN]], [place], look.marker, color=look.colour, markersize=6)
-            where, _, rest = str(row[ATOM]).partition("/")
-            labels.append(
-                f"{where.upper()} {rest.partition('/')[0]}: {look.label} / {style.look(str(row[REFERENCE])).label} "
-                f"(n = {row[base.N]})"
-            )
+            pair = " / ".join(style.family_label(str(row[name])) for name in (table.MODEL, REFERENCE))
+            count = f"n = {row[base.N]}" if row[base.N] else "no number"
+            labels.append(f"{str(row[ATOM]).partition('/')[0].upper()} {row[table.PROBE]}: {pair} ({count})")
         axis.axvline(0.0, color=style.INK, linewidth=1.0)
         axis.set_yticks(range(len(frame)), labels)
         axis.set_ylim(len(frame) - 0.4, -0.6)
@@ -70,6 +80,7 @@ def _row(item: Evidence) -> dict[str, object]:
     models = {arm.name: arm.model for arm in item.arms}
     values = (
         item.name,
+        str(item.atom.arms["subject"].probe).replace("_time", "").replace("_", " "),
         models["subject"],
         models["reference"],
         np.nan if item.effect is None else item.effect,

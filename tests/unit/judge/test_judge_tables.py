@@ -75,3 +75,21 @@ def test_numbers_have_three_digits_and_a_true_minus():
         "2.00e−7",
     ]
     assert [given(value) for value in (0.05, -0.35, 0.0125)] == ["0.05", "−0.35", "0.0125"]
+
+
+def test_an_arm_of_a_gpu_has_no_cells_where_only_a_cpu_ran():
+    """A missing cell is expected on the classes of device that the study ran on, and on all before the first record."""
+    study = studies.study(("C4",))
+    arms = {
+        name: Arm(task="uniform_tokens", probe="decode_time", model="lstm", length=1024, device=name)
+        for name in ("cpu", "cuda")
+    }
+
+    def matched(held):
+        cells = table.cells(study, held)
+        return [int(evidence.matches(arms[name], cells).sum()) for name in ("cpu", "cuda")]
+
+    assert matched(studies.contents(study)) == [1, 0]
+    assert matched(studies.contents(study, drop=lambda cell: cell.probe == "decode_time")) == [1, 0]
+    assert matched(studies.contents(study, place=lambda _: studies.GPU)) == [0, 1]
+    assert matched(studies.contents(study, drop=lambda _: True)) == [1, 1]
