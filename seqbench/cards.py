@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from seqbench.cell import Length, PlainScalar, Real, task_name
 from seqbench.errors import InvalidInput
+from seqbench.record import place, reason
 from seqbench.registry import unknown
-from seqbench.variant import Scalar
 
 LARGEST_FILE_BYTES = 2**20
 Model = TypeVar("Model", bound=BaseModel)
@@ -21,15 +22,18 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+Some = Annotated[tuple[Length, ...], BeforeValidator(_as_tuple)]
+
+
 class Lengths(BaseModel):
     """Sequence lengths T of a task at each scale."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    smoke: Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
-    quick: Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
-    standard: Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
-    full: Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
+    smoke: Some
+    quick: Some
+    standard: Some
+    full: Some
 
 
 class TaskCard(BaseModel):
@@ -50,10 +54,10 @@ class TaskCard(BaseModel):
     source: str
     generator: str
     scored_by: str
-    chance: float | Literal["measured", "none"]
-    floor: float | Literal["measured", "none"]
-    solved_at: float | Literal["never"]
-    params: dict[str, Scalar] = Field(default_factory=dict)
+    chance: Real | Literal["measured", "none"]
+    floor: Real | Literal["measured", "none"]
+    solved_at: Real | Literal["never"]
+    params: dict[str, PlainScalar] = Field(default_factory=dict)
     lengths: Lengths
 
 
@@ -65,7 +69,7 @@ def folder() -> Path:
 
 def names(extra: Sequence[Path] = ()) -> tuple[str, ...]:
     """Return the names of all cards in the built-in and the extra folders, sorted."""
-    return tuple(sorted({path.stem for place in (folder(), *extra) for path in place.glob("*.toml")}))
+    return tuple(sorted({path.stem for where in (folder(), *extra) for path in where.glob("*.toml")}))
 
 
 def find(name: str, extra: Sequence[Path] = ()) -> TaskCard:
@@ -73,18 +77,22 @@ def find(name: str, extra: Sequence[Path] = ()) -> TaskCard:
 
     Raises UnknownName when there is none, InvalidInput when it is not a valid card.
     """
-    for place in (*extra, folder()):
-        path = place / f"{name}.toml"
-        if path.is_file():
-            return read(path)
+    for where in (*extra, folder()):
+        for path in where.glob("*.toml"):
+            if path.stem == name:
+                return read(path)
     raise unknown("task", name, names(extra))
 
 
 def read(path: Path) -> TaskCard:
     """Return the card in a file.
 
-    Raises InvalidInput with every problem of the file at once.
+    Raises InvalidInput with every problem of the file at once, or for a file name that no task can have.
     """
+    try:
+        task_name(path.stem)
+    except ValueError as error:
+        raise InvalidInput(f"{path.name}: {error}; rename the file") from error
     return validated(TaskCard, read_toml(path), source=path.name)
 
 
@@ -97,7 +105,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise InvalidInput(f"{path.name}: larger than 1 MiB; cards and suites are short files")
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except OSError as error:
+        raise InvalidInput(f"{path.name}: cannot be read ({error.strerror}); check the file") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or a number of thousands of digits
         raise InvalidInput(f"{path.name}: not readable as TOML ({error})") from error
 
 
@@ -123,10 +133,10 @@ def _known_keys(kind: type[BaseModel]) -> set[str]:
 
 
 def _problem(problem: Any, known: set[str]) -> str:
-    place = ".".join(str(part) for part in problem["loc"])
+    where = place(problem["loc"])
     if problem["type"] == "extra_forbidden":
         nearest = get_close_matches(str(problem["loc"][-1]), sorted(known), n=1)
-        return f"unknown key {place!r}" + (f", did you mean {nearest[0]!r}?" if nearest else "")
+        return f"unknown key {where!r}" + (f", did you mean {nearest[0]!r}?" if nearest else "")
     if problem["type"] == "missing":
-        return f"missing key {place!r}"
-    return f"{place}: {problem['msg'].lower()}"
+        return f"missing key {where!r}"
+    return f"{where}: {reason(problem['msg'])}" if where else reason(problem["msg"])

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from seqbench import variant
 from seqbench.errors import InvalidInput
@@ -13,6 +15,53 @@ from seqbench.variant import Scalar
 
 MEASUREMENT_VERSION = 1
 """Rises whenever a change to the measuring half changes any number; part of every fingerprint."""
+
+_LARGEST_WHOLE = 2**53  # beyond it a JSON reader may round
+
+
+def task_name(value: str) -> str:
+    """Return a task's or a probe's name unchanged; raises ValueError when no file can be called so."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", value):
+        raise ValueError(
+            f"{_short(value)} is no name of a task or probe; write at most 60 small letters, digits and _, "
+            "beginning with a letter"
+        )
+    return value
+
+
+def model_name(value: str) -> str:
+    """Return the canonical text of a model; raises ValueError when it is none, or too long for a folder's name."""
+    try:
+        name = str(variant.parse(value))
+    except InvalidInput as error:
+        raise ValueError(str(error)) from error
+    if len(name.encode()) > 200 or not name.isprintable():
+        raise ValueError(f"{_short(name)} is no model; write at most 200 printable characters")
+    return name
+
+
+def _plain(value: Scalar) -> Scalar:
+    """Return a value that strict JSON can hold on every machine: neither infinite nor NaN, whole up to 2**53."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} cannot be a parameter; give a finite number")
+    if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
+        raise ValueError("whole numbers go up to 2**53 here; give a smaller one")
+    return value
+
+
+def _short(value: str) -> str:
+    return repr(value if len(value) <= 60 else value[:60] + "…")
+
+
+TaskName = Annotated[str, AfterValidator(task_name)]
+PlainScalar = Annotated[Scalar, AfterValidator(_plain)]
+Length = Annotated[int, Field(gt=0, le=10**7, strict=True)]
+Width = Annotated[int, Field(gt=0, le=10**5, strict=True)]
+Layers = Annotated[int, Field(gt=0, le=10**3, strict=True)]
+Steps = Annotated[int, Field(gt=0, le=10**8, strict=True)]
+Sequences = Annotated[int, Field(gt=0, le=10**6, strict=True)]
+Few = Annotated[int, Field(gt=0, le=10**4, strict=True)]
+Real = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 
 
 class TrainConfig(BaseModel):
@@ -25,15 +74,15 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(gt=0)
-    batch: int = Field(gt=0)
-    learning_rate: float = Field(gt=0)
-    warmup_steps: int = Field(default=100, ge=0)
-    final_fraction: float = Field(default=0.05, ge=0, le=1)
-    clip_norm: float = Field(default=1.0, gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    evaluate_every: int = Field(default=25, gt=0)
-    evaluation_sequences: int = Field(default=512, gt=0)
+    steps: Steps
+    batch: Sequences
+    learning_rate: Real = Field(gt=0)
+    warmup_steps: int = Field(default=100, ge=0, le=10**8, strict=True)
+    final_fraction: Real = Field(default=0.05, ge=0, le=1)
+    clip_norm: Real = Field(default=1.0, gt=0)
+    weight_decay: Real = Field(default=0.0, ge=0)
+    evaluate_every: Steps = 25
+    evaluation_sequences: Sequences = 512
 
 
 class TimingConfig(BaseModel):
@@ -46,12 +95,12 @@ class TimingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    batch: int = Field(gt=0)
-    processes: int = Field(default=3, gt=0)
-    rounds: int = Field(default=5, gt=0)
-    threads: int = Field(default=1, gt=0)
-    warmup_seconds: float = Field(default=0.1, ge=0)
-    decoded_tokens: int = Field(default=64, gt=0)
+    batch: Sequences
+    processes: Few = 3
+    rounds: Few = 5
+    threads: Few = 1
+    warmup_seconds: Real = Field(default=0.1, ge=0, le=3600)
+    decoded_tokens: Length = 64
 
 
 class Cell(BaseModel):
@@ -65,28 +114,28 @@ class Cell(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    probe: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]*$")
-    model: str
-    length: int = Field(gt=0)
-    seed: int = Field(ge=0)
-    width: int = Field(gt=0)
-    layers: int = Field(default=1, gt=0)
-    params: tuple[tuple[str, Scalar], ...] = ()
+    task: TaskName
+    probe: TaskName | None = None
+    model: Annotated[str, AfterValidator(model_name)]
+    length: Length
+    seed: int = Field(ge=0, le=10**9, strict=True)
+    width: Width
+    layers: Layers = 1
+    params: tuple[tuple[str, PlainScalar], ...] = ()
     training: TrainConfig | None = None
     timing: TimingConfig | None = None
 
-    @field_validator("model")
-    @classmethod
-    def _canonical(cls, value: str) -> str:
-        return str(variant.parse(value))
-
     @field_validator("params", mode="before")
     @classmethod
-    def _sorted(cls, value: object) -> object:
-        if isinstance(value, Mapping):
-            value = value.items()
-        return tuple(sorted(tuple(pair) for pair in value)) if value else ()  # type: ignore[attr-defined]
+    def _pairs(cls, value: object) -> object:
+        return tuple(value.items()) if isinstance(value, Mapping) else value
+
+    @field_validator("params")
+    @classmethod
+    def _sorted(cls, value: tuple[tuple[str, Scalar], ...]) -> tuple[tuple[str, Scalar], ...]:
+        if len({name for name, _ in value}) < len(value):
+            raise ValueError("a parameter stands twice; keep one")
+        return tuple(sorted(value, key=lambda pair: pair[0]))
 
     @property
     def lane(self) -> Literal["exclusive", "shared"]:

@@ -53,11 +53,11 @@ class KnownCorpus:
 def identify(path: Path, *, name: str | None = None) -> CorpusIdentity:
     """Return the identity of a file or folder; its name is the path's last part unless one is given.
 
-    Raises CorpusError when there is nothing to read.
+    Raises CorpusError when there is nothing to read, or a file cannot be read.
     """
     digest, size, number = hashlib.sha256(), 0, 0
-    for _, file in text_files(path):
-        content = file.read_bytes()
+    for relative, file in text_files(path):
+        content = read_bytes(file, name=relative)
         digest.update(content)
         size += len(content)
         number += 1
@@ -68,18 +68,29 @@ def identify(path: Path, *, name: str | None = None) -> CorpusIdentity:
 def text_files(path: Path) -> Iterator[tuple[str, Path]]:
     """Yield (relative name, file) of a file, or of every .txt below a folder in byte order of relative names.
 
-    Raises CorpusError when the path is missing or the folder holds no .txt.
+    Raises CorpusError when the path is missing, a folder cannot be read or holds no .txt.
     """
-    if path.is_file():
-        yield path.name, path
-        return
-    if not path.is_dir():
-        raise CorpusError(f"no file or folder {str(path)!r}; give a text file or a folder of .txt files")
-    found = {file.relative_to(path).as_posix(): file for file in path.rglob("*.txt") if file.is_file()}
+    try:
+        if path.is_file():
+            yield path.name, path
+            return
+        if not path.is_dir():
+            raise CorpusError(f"no file or folder {str(path)!r}; give a text file or a folder of .txt files")
+        found = {file.relative_to(path).as_posix(): file for file in _below(path)}
+    except OSError as error:
+        raise _not_readable(str(path), error) from error
     if not found:
         raise CorpusError(f"folder {str(path)!r} holds no .txt file; give a text file or a folder of .txt files")
     for relative in sorted(found, key=os.fsencode):
         yield relative, found[relative]
+
+
+def read_bytes(file: Path, *, name: str) -> bytes:
+    """Return what a file of a text holds; raises CorpusError with the name it has there when it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise _not_readable(name, error) from error
 
 
 @cache
@@ -113,13 +124,16 @@ def cached_copy(name: str) -> Path:
 def locate(name_or_path: str) -> Path:
     """Return the cached copy of a known text, or the path itself; a known name comes before a path.
 
-    Raises CorpusError when the known text is not fetched or its copy is damaged, UnknownName when the
-    argument is neither a known name nor an existing path.
+    Raises CorpusError when the known text is not fetched, its copy is damaged or a path cannot be looked up,
+    UnknownName when the argument is neither a known name nor an existing path.
     """
     if name_or_path not in catalogue():
         path = Path(name_or_path)
-        if path.exists():
-            return path
+        try:
+            if path.exists():
+                return path
+        except OSError as error:
+            raise _not_readable(name_or_path, error) from error
         raise unknown("corpus, file or folder", name_or_path, catalogue())
     copy, wanted = cached_copy(name_or_path), known_corpus(name_or_path).identity
     advice = f"run seqbench corpus fetch {name_or_path}"
@@ -146,6 +160,21 @@ def split_of(path: Path, wanted: str | None) -> Literal["story", "character"]:
 def name_of(name_or_path: str) -> str:
     """Return the name that records give a text: the known name, or the last part of a path without its suffix."""
     return name_or_path if name_or_path in catalogue() else Path(name_or_path).resolve().stem
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield every .txt file below a folder; one that cannot be entered is an error, not a shorter text."""
+    for place, _, names in os.walk(folder, onerror=_raise):
+        yield from (file for name in names if name.endswith(".txt") and (file := Path(place, name)).is_file())
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _not_readable(name: str, error: OSError) -> CorpusError:
+    shown = name if len(name) <= 60 else f"{name[:60]}…"
+    return CorpusError(f"{shown} cannot be read ({error.strerror}); check its name and permissions")
 
 
 def _known(name: str, table: Mapping[str, object]) -> KnownCorpus:

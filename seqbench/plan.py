@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from seqbench import cards, corpus, preregistration, registry, variant
+from seqbench import suite as suites
 from seqbench.cards import TaskCard
 from seqbench.cell import MEASUREMENT_VERSION, Cell, fingerprint
-from seqbench.errors import InvalidInput
+from seqbench.errors import InvalidInput, UsageError
 from seqbench.preregistration import Preregistration
 from seqbench.record import CorpusFacts, Record
-from seqbench.suite import Group, Suite
+from seqbench.suite import Exclusion, Group, Suite
 
 LARGEST_STUDY_BYTES = 64 * 2**20
 
@@ -23,12 +24,15 @@ class Study(BaseModel):
     """Everything that was decided before the first cell ran; the content of `study.json`, and what judging reads.
 
     Planned cells follow from it, so that anybody can tell from the folder alone what is missing.
+    suite_source: "built-in" where the suite is what seqbench carried under this name, "own" for any other.
+    own_models: reference, as the suite writes it -> sha256 of its source file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_: Literal["seqbench.study/1"] = Field(default="seqbench.study/1", alias="schema")
     suite_name: str
+    suite_source: Literal["built-in", "own"]
     suite: Suite
     development: bool
     corpus: CorpusFacts | None
@@ -42,6 +46,16 @@ class Study(BaseModel):
     def confirmatory(self) -> bool:
         """Return whether a report may call its verdicts confirmatory: pre-registered seeds and unchanged margins."""
         return not self.development and self.preregistration_sha256 == self.preregistration.sha256
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        _refuse_different("cards", self.cards, {group.task for group in self.suite.groups})
+        _refuse_different("own_models", self.own_models, _own_names(self.suite))
+        _refuse_different("preregistration.claims", self.preregistration.claims, set(self.suite.claims))
+        for group in self.suite.groups:
+            if wrong := _misfit(group, self.cards[group.task], self.corpus):
+                raise ValueError(wrong)
+        return self
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -74,17 +88,22 @@ def study(
 ) -> Study:
     """Return the study that a suite describes, with its cards, own models and pre-registration resolved.
 
-    Raises UnknownName or InvalidInput for a task, model, probe or claim that does not exist.
+    Raises UnknownName or InvalidInput for a task, model, probe, claim or parameter of a text that does not exist,
+    UsageError for an own model that is absolute or not there.
     """
+    found = {group.task: cards.find(group.task, extra_cards) for group in suite.groups}
     for group in suite.groups:
-        _check_group(group, known_models, known_probes)
+        _check_group(group, found[group.task], known_models, known_probes)
+        if wrong := _misfit(group, found[group.task], text):
+            raise InvalidInput(wrong)
     used = preregistration.installed().only(suite.claims, corpus=text is not None)
     return Study(
         suite_name=suite_name,
+        suite_source=suites.source_of(suite_name, suite),
         suite=suite,
         development=development,
         corpus=text,
-        cards={group.task: cards.find(group.task, extra_cards) for group in suite.groups},
+        cards=found,
         own_models=_own_models(suite),
         preregistration=used,
         preregistration_sha256=used.sha256,
@@ -249,20 +268,60 @@ def needs_corpus(card: TaskCard) -> bool:
     return card.generator == "text"
 
 
-def _check_group(group: Group, known_models: registry.Registry, known_probes: registry.Registry) -> None:
+def _check_group(
+    group: Group, card: TaskCard, known_models: registry.Registry, known_probes: registry.Registry
+) -> None:
     for text in group.models:
         name = variant.parse(text).name
         if not registry.is_path(name) and name not in known_models.names():
             raise registry.unknown("model", name, known_models.names())
     if group.probe is not None and group.probe not in known_probes.names():
         raise registry.unknown("probe", group.probe, known_probes.names())
-    if group.probe is None and group.training is None:
-        raise InvalidInput(f"group {group.name!r}: give training.steps and so on, or a probe that needs no training")
+    if card.scored_by not in ("none", *known_probes.names()):
+        raise registry.unknown(f"probe that scores {group.task}", card.scored_by, ("none", *known_probes.names()))
+    if needs_corpus(card):
+        for name in (*card.params, *group.params):
+            if name != "split":
+                raise registry.unknown("parameter of text", name, ("split",))
+
+
+def _misfit(group: Group, card: TaskCard, text: CorpusFacts | None) -> str:
+    """Return why a group cannot be run on its card and text, or nothing."""
+    if group.probe is None and card.scored_by == "none":
+        return f"group {group.name!r}: task {group.task} scores nothing, so training on it says nothing; give a probe"
+    if not needs_corpus(card):
+        return ""
+    given = card.params | group.params
+    if set(given) - {"split"}:
+        return f"group {group.name!r}: a text takes no parameter but split; leave {', '.join(sorted(given))} out"
+    wanted = given.get("split", "story")
+    if wanted not in ("story", "character"):
+        return f"group {group.name!r}: split {wanted!r} is neither story nor character"
+    if text is not None and "split" in given and wanted != text.split:
+        return (
+            f"group {group.name!r}: split {wanted!r} is asked for, and the study's text is split by {text.split}; "
+            f"give --split {wanted}, or leave split out"
+        )
+    return ""
+
+
+def _refuse_different(what: str, held: Iterable[str], needed: set[str]) -> None:
+    """Raise ValueError unless a part of a study is about what its suite names and nothing else."""
+    if different := set(held) ^ needed:
+        raise ValueError(f"{what} and the suite do not name the same; look at {', '.join(sorted(different)[:3])}")
+
+
+def _own_names(suite: Suite) -> set[str]:
+    names = {variant.parse(text).name for group in suite.groups for text in group.models}
+    return {name for name in names if registry.is_path(name)}
 
 
 def _own_models(suite: Suite) -> dict[str, str]:
-    names = {variant.parse(text).name for group in suite.groups for text in group.models}
-    return {name: registry.source_sha256(name) for name in sorted(names) if registry.is_path(name)}
+    names = sorted(_own_names(suite))
+    for name in names:
+        if Path(name).is_absolute():  # it would stand in every record and on the page, with the names of folders here
+            raise UsageError(f"model {name!r} is an absolute path; give a path relative to the folder you run in")
+    return {name: registry.source_sha256(name) for name in names}
 
 
 def _first_seed(study: Study) -> int:
@@ -295,8 +354,8 @@ def _cells(group: Group, first_seed: int) -> Iterator[Cell]:
                 )
 
 
-def _excluded(cell: Cell, rules: Sequence[Mapping[str, Any]]) -> bool:
-    return any(all(getattr(cell, key, None) == value for key, value in rule.items()) for rule in rules)
+def _excluded(cell: Cell, rules: Sequence[Exclusion]) -> bool:
+    return any(all(getattr(cell, key) == value for key, value in rule.given().items()) for rule in rules)
 
 
 def _fingerprint(study: Study, cell: Cell, card: Mapping[str, Any]) -> str:

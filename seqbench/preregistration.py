@@ -1,19 +1,49 @@
 """What was fixed before any data: atoms, margins, arms, tests and exclusion rules of every claim."""
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from seqbench.cell import canonical_json
+from seqbench.cell import Layers, Length, PlainScalar, Width, canonical_json, model_name
 from seqbench.registry import unknown
-from seqbench.variant import Scalar
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+Failure = Literal["diverged", "unsolved", "timeout", "oom", "structural", "crashed", "contended", "error"]
+Counting = Literal["chance", "value", "worst", "missing", "excluded"]
+Rule = Annotated[str, Field(max_length=2000)]
+
+NEEDED_ARMS: Mapping[str, tuple[str, ...]] = {
+    "one_sample": ("subject",),
+    "exact": ("subject",),
+    "two_sample": ("subject", "reference"),
+    "paired": ("subject", "reference"),
+    "tost_difference": ("subject", "reference"),
+    "rounds": ("subject", "reference"),
+}
+"""The arms that a test compares, by name; the other tests take every arm."""
+NEEDED_MARGIN: Mapping[str, Literal["support", "equivalence", "below"]] = {
+    "one_sample": "support",
+    "two_sample": "support",
+    "paired": "support",
+    "maximum": "support",
+    "rounds": "support",
+    "tost": "equivalence",
+    "tost_difference": "equivalence",
+    "exact": "below",
+}
+"""The margin without which a test has no hypothesis."""
+
+
+def _is_model(value: str) -> str:
+    model_name(value)
+    return value
 
 
 class Arm(BaseModel):
@@ -22,13 +52,13 @@ class Arm(BaseModel):
     model_config = _FROZEN
 
     task: str
-    model: str
+    model: Annotated[str, AfterValidator(_is_model)]
     probe: str | None = None
     device: Literal["cpu", "cuda"] | None = None
-    length: int | None = None
-    width: int | None = None
-    layers: int | None = None
-    params: dict[str, Scalar] = {}
+    length: Length | None = None
+    width: Width | None = None
+    layers: Layers | None = None
+    params: dict[str, PlainScalar] = {}
 
 
 class Control(BaseModel):
@@ -67,12 +97,25 @@ class Atom(BaseModel):
     against: str | None = None
     sign: Literal[1, -1] = 1
     corpus: bool = False
-    arms: dict[str, Arm]
+    arms: dict[str, Arm] = Field(min_length=1)
     support: float | None = None
     contradict: float = 0.0
     equivalence: float | None = None
     below: float | None = None
     controls: tuple[Control, ...] = ()
+
+    @model_validator(mode="after")
+    def _testable(self) -> "Atom":
+        for name in NEEDED_ARMS.get(self.test, ()):
+            if name not in self.arms:
+                raise ValueError(f"test {self.test} needs the arm {name!r}")
+        for control in self.controls:
+            if control.arm not in self.arms:
+                raise ValueError(f"a control names the arm {control.arm!r}, which the atom does not have")
+        margin = NEEDED_MARGIN.get(self.test)
+        if margin and getattr(self, margin) is None:
+            raise ValueError(f"test {self.test} needs the margin {margin!r}")
+        return self
 
 
 class Claim(BaseModel):
@@ -86,10 +129,21 @@ class Claim(BaseModel):
 
     title: str
     sentence: str
-    rule: str
-    rule_with_corpus: str | None = None
-    by_device: dict[Literal["cpu", "gpu"], str] = {}
-    atoms: dict[str, Atom]
+    rule: Rule
+    rule_with_corpus: Rule | None = None
+    by_device: dict[Literal["cpu", "gpu"], Rule] = {}
+    atoms: dict[str, Atom] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _about_its_atoms(self) -> "Claim":
+        for rule in (self.rule, self.rule_with_corpus, *self.by_device.values()):
+            if rule is None:
+                continue
+            if not _is_rule(rule):
+                raise ValueError(f"{rule!r} is no rule; join atoms by and, or and parentheses")
+            if strangers := sorted(set(_atoms_of(rule)) - set(self.atoms)):
+                raise ValueError(f"the rule names the atom {strangers[0]!r}, which the claim does not have")
+        return self
 
 
 class Preregistration(BaseModel):
@@ -98,10 +152,10 @@ class Preregistration(BaseModel):
     model_config = _FROZEN
 
     level: float = Field(gt=0, lt=1)
-    confirmatory_seeds_from: int
-    development_seeds_from: int
-    error_share_not_tested: float
-    failures: dict[str, str]
+    confirmatory_seeds_from: int = Field(ge=0, le=10**8)
+    development_seeds_from: int = Field(ge=0, le=10**8)
+    error_share_not_tested: float = Field(ge=0, le=1)
+    failures: dict[Failure, Counting]
     claims: dict[str, Claim]
 
     @property
@@ -120,6 +174,22 @@ class Preregistration(BaseModel):
                 raise unknown("claim", name, self.claims)
             chosen[name] = _with_corpus(self.claims[name]) if corpus else _without_corpus(self.claims[name])
         return self.model_copy(update={"claims": chosen})
+
+
+def _atoms_of(rule: str) -> list[str]:
+    return [word for word in re.findall(r"[^\s()]+", rule) if word not in ("and", "or")]
+
+
+def _is_rule(rule: str) -> bool:
+    """Return whether a text is atoms joined by `and`, `or` and parentheses, nested at most 50 deep.
+
+    Its meaning is judging's business; here only its shape counts: `(a)` and `a&a` shrink to `a` until nothing changes.
+    """
+    words = re.findall(r"[()]|[^\s()]+", rule)
+    shape = "".join("&" if word in ("and", "or") else word if word in "()" else "a" for word in words)
+    for _ in range(51):
+        shape = re.sub(r"\(a\)", "a", re.sub(r"a(&a)+", "a", shape))
+    return shape == "a"
 
 
 def _with_corpus(claim: Claim) -> Claim:

@@ -1,10 +1,10 @@
 """A record: what came out of one attempt at one cell. Facts only; nobody edits one."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from seqbench.cell import Cell
 from seqbench.errors import CorruptRecord
@@ -30,6 +30,12 @@ class Series(BaseModel):
     axis: str
     at: tuple[float, ...]
     values: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _paired(self) -> "Series":
+        if len(self.at) != len(self.values):
+            raise ValueError(f"{len(self.values)} values stand at {len(self.at)} places; each value needs its own")
+        return self
 
 
 class Measurement(BaseModel):
@@ -116,7 +122,7 @@ class Record(BaseModel):
     corpus: CorpusFacts | None = None
     learning_rate: float | None = None
     environment: Environment
-    wall_seconds: float
+    wall_seconds: float = Field(ge=0, allow_inf_nan=False)
     finished: str
     error: str | None = None
 
@@ -155,9 +161,18 @@ def _reason(content: bytes, error: ValidationError) -> str:
 
 
 def problems(error: ValidationError) -> str:
-    """Return every problem of a validation error in one line: where, and what is wrong."""
-    found = []
-    for problem in error.errors(include_url=False, include_context=False):
-        place = ".".join(str(part) for part in problem["loc"]) or "file"
-        found.append(f"{place}: {problem['msg'].lower()}")
-    return "; ".join(found)
+    """Return the problems of a validation error in one line, where and what is wrong; of many, the first ten."""
+    found = error.errors(include_url=False, include_context=False)
+    shown = [f"{place(problem['loc']) or 'file'}: {reason(problem['msg'])}" for problem in found[:10]]
+    return "; ".join([*shown, f"and {len(found) - 10} more"] if len(found) > 10 else shown)
+
+
+def place(location: Sequence[int | str]) -> str:
+    """Return the path of keys that a validation error names, in one line whatever the keys are."""
+    return ".".join(" ".join(str(part).split())[:60] for part in location)
+
+
+def reason(message: str) -> str:
+    """Return what a validation error says, as part of a sentence."""
+    told = " ".join(message.removeprefix("Value error, ").split())
+    return told[:1].lower() + told[1:]

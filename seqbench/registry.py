@@ -66,47 +66,82 @@ class Registry:
 def load_path(reference: str) -> ModuleType:
     """Return the module of a `path/to/file.py:build` or `module:build` reference.
 
-    Raises UsageError when there is no such file or module.
+    Raises UsageError when there is no such file or module, or when importing it fails, with the reason.
     """
     place, _, _ = reference.rpartition(":")
-    if not place.endswith(".py"):
-        try:
+    try:
+        if not place.endswith(".py"):
             return importlib.import_module(place)
-        except ModuleNotFoundError as error:
-            raise UsageError(f"no module {place!r} for {reference!r}; is it installed here?") from error
-    path = Path(place)
-    if not path.is_file():
-        raise UsageError(f"no file {place!r} for {reference!r}; give path/to/file.py:build")
-    name = f"seqbench_own_{source_sha256(reference)[:12]}"
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        raise UsageError(f"{place!r} cannot be read as Python source; give path/to/file.py:build")
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module  # dataclasses and pickles of an own file look their module up
-    found.loader.exec_module(module)
-    return module
+        return _file_module(Path(place), name=f"seqbench_own_{source_sha256(reference)[:12]}")
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:  # a user's file may raise anything while it is imported
+        if not place.endswith(".py") and _lacks(place, error):
+            raise _no_module(place, reference) from error
+        raise UsageError(f"{place!r} cannot be imported ({_reason(error)}); mend it, then run again") from error
 
 
 def source_sha256(reference: str) -> str:
     """Return the sha256 of the source file behind a `file.py:build` or `module:build` reference, unimported.
 
-    Raises UsageError when there is no such file or module.
+    Only the packages around a module are imported. Raises UsageError when there is no such file or module, or when
+    it cannot be read.
     """
     place, _, _ = reference.rpartition(":")
-    path = Path(place)
-    if not place.endswith(".py"):
-        found = importlib.util.find_spec(place)
-        if found is None or found.origin is None:
-            raise UsageError(f"no module {place!r} for {reference!r}; is it installed here?")
-        path = Path(found.origin)
-    if not path.is_file():
-        raise UsageError(f"no file {place!r} for {reference!r}; give path/to/file.py:build")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    path = Path(place) if place.endswith(".py") else _origin(place, reference)
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a null character in the name
+        raise UsageError(f"no file {place!r} for {reference!r}; give path/to/file.py:build") from error
+    except OSError as error:
+        raise UsageError(f"{place!r} cannot be read ({error.strerror}); give path/to/file.py:build") from error
 
 
 def is_path(name: str) -> bool:
     """Return whether a name is a `file.py:build` or `module:build` reference rather than a registered name."""
     return name.endswith(":build")
+
+
+def _file_module(path: Path, *, name: str) -> ModuleType:
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise UsageError(f"{str(path)!r} cannot be read as Python source; give path/to/file.py:build")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module  # dataclasses and pickles of an own file look their module up
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _origin(place: str, reference: str) -> Path:
+    """Return the source file of a module; the packages around it are imported on the way."""
+    try:
+        found = importlib.util.find_spec(place)
+    except (Exception, SystemExit) as error:
+        if _lacks(place, error):
+            raise _no_module(place, reference) from error
+        raise UsageError(f"{place!r} cannot be imported ({_reason(error)}); mend it, then run again") from error
+    if found is None or not found.has_location or found.origin is None:
+        raise _no_module(place, reference)
+    return Path(found.origin)
+
+
+def _lacks(place: str, error: BaseException) -> bool:
+    """Return whether an import failed for want of the module itself, rather than of something that it imports."""
+    if not place.strip(".") or place.startswith("."):
+        return True
+    return isinstance(error, ModuleNotFoundError) and f"{place}.".startswith(f"{error.name}.")
+
+
+def _no_module(place: str, reference: str) -> UsageError:
+    return UsageError(f"no module {place!r} for {reference!r}; is it installed here?")
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _plugin_module(kind: str, point: EntryPoint) -> ModuleType:

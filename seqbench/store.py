@@ -2,10 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -17,7 +19,9 @@ from seqbench.plan import Planned, Study
 from seqbench.record import Record, Status
 
 STUDY_FILE = "study.json"
-_ATTEMPT = re.compile(r"L\d{5,}-s\d+(-[a-z][a-z0-9_]*)?-[0-9a-f]{6}-a(\d{2,})\.json")
+_PART = ".part"
+_ATTEMPT = re.compile(r"(L[0-9]{5,8}-s[0-9]{1,10}(?:-[a-z][a-z0-9_]*)?-[0-9a-f]{6})-a(0[1-9]|[1-9][0-9]{1,5})")
+"""The name of an attempt's file without its suffix: what was measured, and which attempt it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +34,27 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a study folder holds: every valid record with its file, oldest attempt first, and the broken files."""
+    """What a study folder holds: every valid record with its file, a cell's attempts in order, and the broken files."""
 
     records: tuple[tuple[str, Record], ...]
     broken: tuple[Broken, ...]
 
     def accepted(self) -> dict[str, Record]:
-        """Return the last attempt of every cell, by fingerprint."""
-        return {entry.fingerprint: entry for _, entry in self.records}
+        """Return the accepted record of every cell, by fingerprint.
+
+        On each machine that is the last attempt, by number and then by when it finished; of several machines' it is
+        the one that finished last. Names of folders decide nothing.
+        """
+        last: dict[tuple[str, str], tuple[int, Record]] = {}
+        for name, entry in self.records:
+            key, number = (entry.fingerprint, entry.environment.machine), _number(name)
+            before = last.get(key)
+            if before is None or (number, entry.finished) >= (before[0], before[1].finished):
+                last[key] = number, entry
+        found: dict[str, Record] = {}
+        for (fingerprint, _), (_, entry) in sorted(last.items(), key=lambda item: _when(item[1][1])):
+            found[fingerprint] = entry
+        return found
 
 
 def open_study(folder: Path) -> Study:
@@ -55,7 +72,7 @@ def open_study(folder: Path) -> Study:
             f"{folder} holds no study; make one with: seqbench run --suite smoke --results {folder}"
         ) from None
     except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+        raise _not_readable(path, error) from error
     except ValidationError as error:
         raise StoreError(f"{path} is no study of this version: {record.problems(error)}") from error
 
@@ -76,10 +93,17 @@ def create_study(folder: Path, study: Study) -> None:
 
 
 def contents(folder: Path) -> Contents:
-    """Return every record of a study folder; what is not a valid record is listed as broken, with the reason."""
+    """Return every record of a study folder; what is not a valid record is listed as broken, with the reason.
+
+    Raises StoreError when the folder cannot be read.
+    """
     records: list[tuple[str, Record]] = []
     broken: list[Broken] = []
-    for path in sorted(folder.glob("*/*/*/*.json")):
+    try:
+        paths = sorted(folder.glob("*/*/*/*.json"), key=lambda path: _order(path.relative_to(folder).as_posix()))
+    except OSError as error:
+        raise _not_readable(folder, error) from error
+    for path in paths:
         name = path.relative_to(folder).as_posix()
         try:
             records.append((name, _read(path, name)))
@@ -104,7 +128,7 @@ def save(folder: Path, entry: Record) -> Path:
     stem = _stem(entry.cell, entry.fingerprint)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        taken = [int(found[2]) for path in place.glob(f"{stem}-a*.json") if (found := _ATTEMPT.fullmatch(path.name))]
+        taken = [_number(path.name) for path in place.glob(f"{stem}-a*.json")]
     except OSError as error:
         raise _not_writable(place, error) from error
     path = place / f"{stem}-a{max(taken, default=0) + 1:02d}.json"
@@ -135,11 +159,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Delete the half-written files that a killed run left; call it with the folder locked.
+    """Delete the half-written files that a killed run left, and no other; call it with the folder locked.
 
     Raises StoreError when one cannot be deleted.
     """
-    for path in folder.rglob("*.part"):
+    for path in _half_written(folder):
         try:
             path.unlink()
         except OSError as error:
@@ -149,16 +173,22 @@ def sweep(folder: Path) -> None:
 def validate(folder: Path) -> tuple[str, ...]:
     """Return everything that keeps the study from being complete and sound; nothing means all is well.
 
-    Every planned cell must have exactly one accepted record whose name, fingerprint and pre-registration fit.
+    Every planned cell must have exactly one accepted record, whose name, fingerprint and pre-registration fit. On one
+    machine a cell has more than one only if its attempts are numbered without a gap, no two of them are the same, and
+    each but the last failed, or was timed again with the whole of its panel. Several machines may each have run it.
+    Nothing else that could be taken for a record may lie in the folder.
     """
-    held, study = contents(folder), open_study(folder)
+    study, held = open_study(folder), contents(folder)
     planned = {entry.fingerprint: entry.cell for entry in plan.planned(study)}
     found = [f"broken: {item.reason}" for item in held.broken]
     for name, entry in held.records:
         found += _faults(name, entry, planned, study)
-    names = [name for name, _ in held.records]
-    found += [f"{name}: a half-written file; delete it" for name in _temporary(folder)]
-    found += [f"{name}: stored twice" for name in {name for name in names if names.count(name) > 1}]
+    found += _gaps([*(name for name, _ in held.records), *(item.path for item in held.broken)])
+    found += _repeated(held.records)
+    found += [
+        f"{path.relative_to(folder).as_posix()}: a half-written file; delete it" for path in _half_written(folder)
+    ]
+    found += [f"{name}: no file of a study; move it away" for name in _strangers(folder)]
     done = held.accepted()
     found += [f"missing: {cell}" for key, cell in planned.items() if key not in done]
     return tuple(found)
@@ -182,24 +212,82 @@ def _faults(name: str, entry: Record, planned: dict[str, Cell], study: Study) ->
         yield f"{name}: stands in the wrong place"
 
 
+def _gaps(names: Iterable[str]) -> Iterator[str]:
+    """Yield a fault for every cell whose attempts on a machine are not numbered without a gap."""
+    numbers: dict[str, set[int]] = {}
+    for name in names:
+        if (found := _ATTEMPT.fullmatch(PurePosixPath(name).stem)) is not None:
+            numbers.setdefault(f"{PurePosixPath(name).parent}/{found[1]}", set()).add(int(found[2]))
+    for stem, taken in sorted(numbers.items()):
+        if lacking := sorted(set(range(1, max(taken))) - taken):
+            yield f"{stem}-a{max(taken):02d}.json: attempt {lacking[0]} before it is not there; restore it"
+
+
+def _repeated(records: Iterable[tuple[str, Record]]) -> Iterator[str]:
+    """Yield a fault for every record that a later attempt on the same machine repeats, or had no reason to follow."""
+    attempts: dict[tuple[str, str], list[tuple[str, Record]]] = {}
+    for name, entry in records:
+        attempts.setdefault((entry.fingerprint, entry.environment.machine), []).append((name, entry))
+    for held in attempts.values():
+        ordered = sorted(held, key=lambda item: (_number(item[0]), item[1].finished))
+        for (before, earlier), (name, later) in pairwise(ordered):
+            if record.to_json(earlier) == record.to_json(later):  # as files, where NaN equals itself
+                yield f"{name}: stored twice, the same as {before}; remove it"
+            elif earlier.status == "ok" and (earlier.panel is None or earlier.panel == later.panel):
+                yield f"{name}: the attempt before it, {before}, was ok, so there was nothing to try again"
+
+
+def _strangers(folder: Path) -> list[str]:
+    """Return the .json files that are neither `study.json` nor stand where a record does."""
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*.json"))
+    return sorted(name for name in names if name != STUDY_FILE and name.count("/") != 3)
+
+
+def _half_written(folder: Path) -> list[Path]:
+    """Return the temporary files of the store's own making: of `study.json`, and of attempts where attempts stand."""
+    found = [
+        *folder.glob(f"{Path(STUDY_FILE).stem}{_PART}"),
+        *(path for path in folder.glob(f"*/*/*/*{_PART}") if _ATTEMPT.fullmatch(path.stem)),
+    ]
+    return sorted(path for path in found if path.is_file() and not path.is_symlink())
+
+
+def _number(name: str) -> int:
+    """Return which attempt a file is by its name; 0 for a name that is not an attempt's."""
+    found = _ATTEMPT.fullmatch(PurePosixPath(name).stem)
+    return int(found[2]) if found else 0
+
+
+def _order(name: str) -> tuple[str, int, str]:
+    """Return the key that puts files in order of folder and cell, and attempts in order of their number."""
+    path = PurePosixPath(name)
+    found = _ATTEMPT.fullmatch(path.stem)
+    return f"{path.parent}/{found[1] if found else path.stem}", _number(name), name
+
+
+def _when(entry: Record) -> tuple[str, str]:
+    return entry.finished, entry.environment.machine
+
+
 def _stem(cell: Cell, fingerprint: str) -> str:
     probe = f"-{cell.probe}" if cell.probe else ""
     return f"L{cell.length:05d}-s{cell.seed}{probe}-{fingerprint[:6]}"
 
 
 def _read(path: Path, name: str) -> Record:
-    if path.stat().st_size > record.LARGEST_FILE_BYTES:
-        raise CorruptRecord(f"{name}: larger than 64 MiB, so no record; move the file away")
-    return record.from_json(path.read_bytes(), source=name)
-
-
-def _temporary(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.part"))
+    if not _number(name):
+        raise CorruptRecord(f"{name}: not named as an attempt; move the file away")
+    try:
+        if path.stat().st_size > record.LARGEST_FILE_BYTES:
+            raise CorruptRecord(f"{name}: larger than 64 MiB, so no record; move the file away")
+        return record.from_json(path.read_bytes(), source=name)
+    except OSError as error:
+        raise CorruptRecord(f"{name}: cannot be read ({error.strerror}); move it away or mend it") from error
 
 
 def _write_new(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, and never replaces another."""
-    part = path.with_suffix(".part")
+    part = path.with_suffix(_PART)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
@@ -226,18 +314,40 @@ def _not_writable(place: Path, error: OSError) -> StoreError:
     return StoreError(f"{place} cannot be written ({error.strerror}); free space or give another --results")
 
 
+def _not_readable(place: Path, error: OSError) -> StoreError:
+    return StoreError(f"{place} cannot be read ({error.strerror}); check its name and permissions")
+
+
 def _difference(held: Study, asked: Study) -> str:
-    names = [name for name in type(held).model_fields if getattr(held, name) != getattr(asked, name)]
-    shown = [f"{name.replace('_', ' ')}: {_short(held, name)}, asked for {_short(asked, name)}" for name in names]
-    return "; ".join(shown)
+    """Return the first key that differs, as a path through `study.json`, with both of its values."""
+    path, mine, other = _first_difference(*(study.model_dump(mode="json", by_alias=True) for study in (held, asked)))
+    return f"{'.'.join(path)}: {_shown(mine)}, asked for {_shown(other)}"
 
 
-def _short(study: Study, name: str) -> str:
-    value = getattr(study, name)
-    if name in ("suite_name", "development", "measurement_version"):
-        return str(value)
-    if name == "corpus":
-        return f"{value.name} {value.sha256[:12]}" if value else "none"
-    if name == "preregistration_sha256":
-        return str(value)[:12]
-    return "another"
+def _first_difference(mine: Any, other: Any) -> tuple[tuple[str, ...], Any, Any]:
+    pairs = _children(mine), _children(other)
+    if pairs[0] and pairs[1]:
+        for key in (*pairs[0], *(key for key in pairs[1] if key not in pairs[0])):
+            one, two = pairs[0].get(key, _ABSENT), pairs[1].get(key, _ABSENT)
+            if one != two or type(one) is not type(two):
+                path, *values = _first_difference(one, two)
+                return (key, *path), values[0], values[1]
+    return (), mine, other
+
+
+_ABSENT = object()
+
+
+def _children(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, list):
+        return {str(index): item for index, item in enumerate(value)}
+    return value if isinstance(value, dict) else {}
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "nothing"
+    text = str(value)
+    if re.fullmatch(r"[0-9a-f]{64}", text):
+        return text[:12]
+    return text if len(text) <= 60 else f"{text[:60]}…"

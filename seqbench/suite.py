@@ -2,17 +2,42 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from seqbench import cards
-from seqbench.cell import TimingConfig, TrainConfig
+from seqbench.cell import Layers, Length, PlainScalar, TaskName, TimingConfig, TrainConfig, Width, model_name
 from seqbench.registry import unknown
-from seqbench.variant import Scalar
 
-Count = Annotated[int, Field(gt=0)]
-Size = Count | dict[str, Count]
+
+class Exclusion(BaseModel):
+    """Cells to leave out: those that equal every field given here, of which there is at least one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: TaskName | None = None
+    probe: TaskName | None = None
+    model: str | None = None
+    length: Length | None = None
+    seed: Annotated[int, Field(ge=0, le=10**9, strict=True)] | None = None
+    width: Width | None = None
+    layers: Layers | None = None
+
+    @field_validator("model")
+    @classmethod
+    def _canonical(cls, value: str | None) -> str | None:
+        return None if value is None else model_name(value)
+
+    @model_validator(mode="after")
+    def _some(self) -> "Exclusion":
+        if not self.given():
+            raise ValueError(f"leaves nothing out; give at least one of {', '.join(type(self).model_fields)}")
+        return self
+
+    def given(self) -> dict[str, str | int]:
+        """Return the fields that a cell must equal to be left out."""
+        return self.model_dump(exclude_none=True)
 
 
 class Group(BaseModel):
@@ -26,15 +51,15 @@ class Group(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    task: str
-    probe: str | None = None
+    name: str = Field(min_length=1, max_length=200)
+    task: TaskName
+    probe: TaskName | None = None
     models: tuple[str, ...] = Field(min_length=1)
-    lengths: tuple[int, ...] = Field(min_length=1)
-    width: Size
-    layers: Size = 1
-    seeds: int = Field(gt=0)
-    params: dict[str, Scalar] = Field(default_factory=dict)
+    lengths: tuple[Length, ...] = Field(min_length=1)
+    width: Width | dict[str, Width]
+    layers: Layers | dict[str, Layers] = 1
+    seeds: int = Field(gt=0, le=10**5, strict=True)
+    params: dict[str, PlainScalar] = Field(default_factory=dict)
     training: TrainConfig | None = None
     timing: TimingConfig | None = None
 
@@ -43,22 +68,32 @@ class Group(BaseModel):
         width = self.width[model] if isinstance(self.width, dict) else self.width
         return width, self.layers[model] if isinstance(self.layers, dict) else self.layers
 
+    @field_validator("models")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            model_name(name)
+        return value
+
     @model_validator(mode="after")
     def _complete(self) -> "Group":
         for name, table in (("width", self.width), ("layers", self.layers)):
             if isinstance(table, dict) and set(table) != set(self.models):
                 wrong = ", ".join(sorted(set(table) ^ set(self.models)))
-                raise ValueError(f"{name} must name every model of the group and no other; look at {wrong}")
+                raise ValueError(
+                    f"group {self.name!r}: {name} must name every model of the group and no other; look at {wrong}"
+                )
         if self.training and self.timing:
-            raise ValueError("a group is trained or timed, not both; leave training or timing out")
+            raise ValueError(f"group {self.name!r} is trained or timed, not both; leave training or timing out")
+        if self.timing and self.probe is None:
+            raise ValueError(f"group {self.name!r}: timing needs the probe that says what is timed, as training_time")
+        if self.training is None and self.probe is None:
+            raise ValueError(f"group {self.name!r}: give training.steps and so on, or a probe that needs no training")
         return self
 
 
 class Suite(BaseModel):
-    """A named set of groups, the claims that they serve, and where frozen learning rates come from.
-
-    exclude: cells to leave out; a cell is left out when every entry of one of these tables equals its field.
-    """
+    """A named set of groups, the claims that they serve, and where frozen learning rates come from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,7 +101,15 @@ class Suite(BaseModel):
     claims: tuple[str, ...] = ()
     rates_from: str = ""
     groups: tuple[Group, ...] = Field(min_length=1)
-    exclude: tuple[dict[str, Scalar], ...] = ()
+    exclude: tuple[Exclusion, ...] = ()
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> "Suite":
+        listed = [group.name for group in self.groups]
+        for name in listed:
+            if listed.count(name) > 1:
+                raise ValueError(f"two groups are named {name!r}; name each differently")
+        return self
 
 
 def names() -> tuple[str, ...]:
@@ -82,11 +125,23 @@ def find(name_or_path: str) -> tuple[str, Suite]:
     Raises UnknownName when there is neither, InvalidInput when it is not a valid suite.
     """
     path = Path(name_or_path)
-    if path.suffix != ".toml":
+    if path.suffix != ".toml" and name_or_path in names():
         path = _folder() / f"{name_or_path}.toml"
-    if not path.is_file():
+    elif path.suffix != ".toml" or not _is_file(path):
         raise unknown("suite", name_or_path, names())
     return path.stem, cards.validated(Suite, cards.read_toml(path), source=path.name)
+
+
+def source_of(name: str, content: Suite) -> Literal["built-in", "own"]:
+    """Return "built-in" for what this version has under this name, "own" for everything else, whatever it is called."""
+    return "built-in" if name in names() and find(name)[1] == content else "own"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for any file, or a folder that may not be entered
+        return False
 
 
 def _folder() -> Path:

@@ -85,7 +85,8 @@ def test_an_unknown_key_of_a_suite_is_named(tmp_path):
     """A key that no suite has is refused by name."""
     path = tmp_path / "mine.toml"
     path.write_text(
-        'title = "x"\nsteps = 3\n[[groups]]\nname="a"\ntask="recall"\nmodels=["rnn"]\nlengths=[9]\nwidth=8\nseeds=1\n'
+        'title = "x"\nsteps = 3\n[[groups]]\nname="a"\ntask="recall"\n'
+        'probe="state_bytes"\nmodels=["rnn"]\nlengths=[9]\nwidth=8\nseeds=1\n'
     )
     with pytest.raises(InvalidInput, match=r"^mine\.toml: unknown key 'steps'"):
         suite.find(str(path))

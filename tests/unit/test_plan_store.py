@@ -1,14 +1,17 @@
 """Plans and the store: deterministic cells, atomic files, nothing overwritten, nothing believed that is not valid."""
 
 import json
+import math
 import multiprocessing
 import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from seqbench import plan, store, suite
-from seqbench.errors import InvalidInput, StoreError, StudyLocked, StudyMismatch, UnknownName
+from seqbench import cards, plan, record, store, suite
+from seqbench.cell import TimingConfig, TrainConfig
+from seqbench.errors import StoreError, StudyLocked, StudyMismatch, UnknownName, UsageError
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
 from seqbench.record import CorpusFacts, Environment, Record
@@ -96,8 +99,8 @@ def test_a_misspelt_model_is_refused_before_anything_runs():
 
 def test_a_group_without_budget_or_probe_is_refused():
     """A group must say what to measure or how long to train."""
-    with pytest.raises(InvalidInput, match=r"^group 'g': give training\.steps and so on, or a probe"):
-        study_of(group_of(probe=None))
+    with pytest.raises(ValidationError, match=r"group 'g': give training\.steps and so on, or a probe"):
+        group_of(probe=None)
 
 
 def test_the_cost_of_a_cell_is_what_it_took_before():
@@ -194,7 +197,7 @@ def test_validation_names_each_kind_of_fault(tmp_path):
     edited = json.loads(four.read_text())
     edited["cell"]["width"] = 9
     four.write_text(json.dumps(edited))
-    (tmp_path / "m1" / "x.part").write_text("")
+    four.with_suffix(".part").write_text("")
     faults = "\n".join(store.validate(tmp_path))
     for expected in (
         r"missing: uniform_tokens/rnn/L00008-s1000-state_bytes ",
@@ -202,7 +205,7 @@ def test_validation_names_each_kind_of_fault(tmp_path):
         r"broken: .*s1001.*not JSON",
         r"s2002.*stands in the wrong place",
         r"s1003.*its cell is not the one that its fingerprint stands for",
-        r"m1/x\.part: a half-written file",
+        r"m1/.*s1003.*\.part: a half-written file",
     ):
         assert re.search(expected, faults), (expected, faults)
 
@@ -237,6 +240,264 @@ def test_an_unwritable_folder_is_named():
     expected = r"^/proc/nowhere cannot be written \(.*\); free space or give another --results$"
     with pytest.raises(StoreError, match=expected), store.locked(Path("/proc/nowhere")):
         pass
+
+
+def test_sweeping_leaves_what_is_not_the_stores(tmp_path):
+    """Only the store's own half-written files go: users' files of the same ending stay, a folder aborts nothing."""
+    study = study_of(group_of())
+    filled(tmp_path, study)
+    (held,) = tmp_path.glob("*/*/*/*.json")
+    own = [tmp_path / "study.part", held.with_suffix(".part")]
+    kept = [
+        tmp_path / "mine.part",
+        tmp_path / "m1" / "x.part",
+        held.parent / "film.part",
+        tmp_path / "a" / "study.part",
+    ]
+    (tmp_path / "a").mkdir()
+    for path in (*own, *kept):
+        path.write_text("")
+    held.with_name(held.stem[:-1] + "7.part").mkdir()
+    store.sweep(tmp_path)
+    assert [path.exists() for path in own] == [False, False]
+    assert all(path.exists() for path in kept)
+
+
+def attempt(folder, number):
+    """Return the file of an attempt at the only cell of a study."""
+    (first,) = folder.glob("*/*/*/*-a01.json")
+    return first.with_name(first.name.replace("-a01", f"-a{number:02d}"))
+
+
+@pytest.mark.parametrize("status", ["crashed", "oom", "contended", "error", "timeout", "unsolved", "diverged"])
+def test_an_attempt_after_one_that_failed_is_sound(tmp_path, status):
+    """What the machine spoilt is tried again at once, anything else but ok when it is asked for."""
+    study = study_of(group_of())
+    (planned,) = plan.planned(study)
+    store.create_study(tmp_path, study)
+    store.save(tmp_path, record_of(planned, study, status=status))
+    store.save(tmp_path, record_of(planned, study))
+    assert store.validate(tmp_path) == ()
+
+
+def test_an_attempt_after_one_that_was_ok_is_a_fault(tmp_path):
+    """A cell that is done has one record; a second one of the same machine is named."""
+    study = study_of(group_of())
+    (planned,) = plan.planned(study)
+    store.create_study(tmp_path, study)
+    first = store.save(tmp_path, record_of(planned, study)).relative_to(tmp_path).as_posix()
+    second = store.save(tmp_path, record_of(planned, study, wall_seconds=3.0)).relative_to(tmp_path).as_posix()
+    expected = f"{second}: the attempt before it, {first}, was ok, so there was nothing to try again"
+    assert store.validate(tmp_path) == (expected,)
+
+
+@pytest.mark.parametrize("status", ["ok", "error"])
+def test_a_copy_of_a_record_is_a_fault(tmp_path, status):
+    """An attempt that says the same as the one before it, NaN included, is stored twice."""
+    study = study_of(group_of())
+    (planned,) = plan.planned(study)
+    store.create_study(tmp_path, study)
+    measured = (record.Measurement(name="x", value=math.nan, unit="1"),)
+    store.save(tmp_path, record_of(planned, study, status=status, measurements=measured))
+    attempt(tmp_path, 2).write_bytes(attempt(tmp_path, 1).read_bytes())
+    (fault,) = store.validate(tmp_path)
+    assert re.search(r"-a02\.json: stored twice, the same as m1/.*-a01\.json; remove it$", fault)
+
+
+def test_a_gap_between_attempts_is_a_fault(tmp_path):
+    """Attempts are numbered 1, 2, 3: one that was taken away is missed, a broken one in its place is not."""
+    study = study_of(group_of())
+    (planned,) = plan.planned(study)
+    store.create_study(tmp_path, study)
+    store.save(tmp_path, record_of(planned, study, status="crashed"))
+    store.save(tmp_path, record_of(planned, study))
+    attempt(tmp_path, 2).rename(attempt(tmp_path, 3))
+    (fault,) = store.validate(tmp_path)
+    assert re.search(r"-a03\.json: attempt 2 before it is not there; restore it$", fault)
+    attempt(tmp_path, 2).write_text("{")
+    (fault,) = store.validate(tmp_path)
+    assert fault.startswith("broken: ")
+
+
+def test_a_panel_timed_again_is_sound(tmp_path):
+    """A panel is timed whole, so a member that was ok has a later attempt when another member was spoilt."""
+    timing = TimingConfig(batch=1)
+    study = study_of(group_of(probe="training_time", timing=timing))
+    (planned,) = plan.planned(study)
+    store.create_study(tmp_path, study)
+    fields = {"lane": "exclusive"}
+    store.save(tmp_path, record_of(planned, study, panel="one", **fields))
+    store.save(tmp_path, record_of(planned, study, panel="two", **fields))
+    assert store.validate(tmp_path) == ()
+    store.save(tmp_path, record_of(planned, study, panel="two", wall_seconds=9.0, **fields))
+    assert len(store.validate(tmp_path)) == 1
+
+
+def test_the_hundredth_attempt_comes_after_the_eleventh(tmp_path):
+    """Attempts are ordered by their number, not by their name."""
+    study = study_of(group_of())
+    (planned,) = plan.planned(study)
+    store.create_study(tmp_path, study)
+    for number in range(100):
+        store.save(tmp_path, record_of(planned, study, status="error", wall_seconds=number))
+    held = store.contents(tmp_path)
+    assert [entry.wall_seconds for _, entry in held.records] == list(range(100))
+    assert held.accepted()[planned.fingerprint].wall_seconds == 99
+    assert store.validate(tmp_path) == ()
+
+
+@pytest.mark.parametrize(("one", "two", "expected"), [("a", "z", "a"), ("z", "a", "z")])
+def test_of_two_machines_the_one_that_finished_last_counts(tmp_path, one, two, expected):
+    """Two machines may both have run a cell: the later record is accepted, whatever their folders are called."""
+    study = study_of(group_of())
+    (planned,) = plan.planned(study)
+    store.create_study(tmp_path, study)
+    times = ("2026-01-02T00:00:00+00:00", "2026-01-01T00:00:00+00:00")
+    for machine, finished in zip((one, two), times, strict=True):
+        place = HERE.model_copy(update={"machine": machine})
+        store.save(tmp_path, record_of(planned, study, environment=place, finished=finished))
+    assert store.contents(tmp_path).accepted()[planned.fingerprint].environment.machine == expected
+    assert store.validate(tmp_path) == ()
+
+
+def test_files_that_could_be_taken_for_records_are_faults(tmp_path):
+    """A .json that is neither the study nor an attempt where attempts stand is named, and never used."""
+    study = study_of(group_of())
+    filled(tmp_path, study)
+    content = attempt(tmp_path, 1).read_bytes()
+    attempt(tmp_path, 1).with_name("copy of it.json").write_bytes(content)
+    (tmp_path / "notes.json").write_text("{}")
+    (tmp_path / "m1" / attempt(tmp_path, 1).name).write_bytes(content)
+    place = attempt(tmp_path, 1).parent.relative_to(tmp_path).as_posix()
+    assert set(store.validate(tmp_path)) == {
+        f"broken: {place}/copy of it.json: not named as an attempt; move the file away",
+        "notes.json: no file of a study; move it away",
+        f"m1/{attempt(tmp_path, 1).name}: no file of a study; move it away",
+    }
+    assert len(store.contents(tmp_path).records) == 1
+
+
+def test_a_record_that_cannot_be_read_is_broken(tmp_path):
+    """A dangling link, a folder and a file that fails under reading are listed as broken; the rest is used."""
+    study = study_of(group_of())
+    filled(tmp_path, study)
+    attempt(tmp_path, 2).symlink_to(tmp_path / "nowhere")
+    attempt(tmp_path, 3).mkdir()
+    reasons = [item.reason for item in store.contents(tmp_path).broken]
+    place = attempt(tmp_path, 1).parent.relative_to(tmp_path).as_posix()
+    assert reasons == [
+        f"{place}/{attempt(tmp_path, 2).name}: cannot be read (No such file or directory); move it away or mend it",
+        f"{place}/{attempt(tmp_path, 3).name}: cannot be read (Is a directory); move it away or mend it",
+    ]
+
+
+def test_a_mismatch_names_the_first_key_that_differs(tmp_path):
+    """Another study is told by the path of the first key that differs and by both values."""
+    store.create_study(tmp_path, study_of(group_of()))
+    with pytest.raises(StudyMismatch, match=r"another study \(suite\.groups\.0\.models\.0: rnn, asked for gru\);"):
+        store.create_study(tmp_path, study_of(group_of(models=("gru",))))
+    with pytest.raises(StudyMismatch, match=r"\(suite\.groups\.0\.lengths\.1: nothing, asked for 9\);"):
+        store.create_study(tmp_path, study_of(group_of(lengths=(8, 9))))
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("preregistration", "claims", "C1", "rule"), "1a and 9z", "the rule names the atom '9z', which the claim"),
+        (("preregistration", "claims", "C1", "rule"), "1a and", "'1a and' is no rule"),
+        (("preregistration", "claims", "C1", "rule"), "(" * 900 + "1a" + ")" * 900, "is no rule"),
+        (("preregistration", "claims", "C1", "atoms", "1c", "controls", 0, "arm"), "x", "a control names the arm 'x'"),
+        (("preregistration", "claims", "C1", "atoms", "1b", "arms"), {}, "at least 1 item"),
+        (("preregistration", "claims", "C1", "atoms", "1a", "test"), "two_sample", "needs the arm 'reference'"),
+        (("preregistration", "claims", "C1", "atoms", "1a", "support"), None, "needs the margin 'support'"),
+        (("preregistration", "claims"), {}, "preregistration.claims and the suite do not name the same; look at C1"),
+        (("preregistration", "level"), "NaN", "preregistration.level: input should be"),
+        (("suite", "groups", 0, "task"), "nosuch", "cards and the suite do not name the same; look at nosuch"),
+        (("suite", "groups", 0, "lengths"), [0], "suite.groups.0.lengths.0: input should be greater than 0"),
+        (("suite", "groups", 0, "models"), ["@"], "'@' is no model"),
+        (("own_models",), {"x.py:build": "0"}, "own_models and the suite do not name the same; look at x.py:build"),
+    ],
+)
+def test_an_edited_study_is_refused_by_what_is_wrong(tmp_path, keys, value, message):
+    """Every reference inside `study.json` is checked when it is read, so that nothing fails later in judging."""
+    store.create_study(tmp_path, study_of(group_of(), suite={"claims": ("C1",)}))
+    content = json.loads((tmp_path / "study.json").read_text())
+    place = content
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    (tmp_path / "study.json").write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=re.escape(message)) as caught:
+        store.open_study(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_study_says_whether_its_suite_was_built_in(tmp_path):
+    """An own suite that is called like a built-in one is still an own one."""
+    own = tmp_path / "quick.toml"
+    own.write_text('title = "t"\n[[groups]]\nname="g"\ntask="recall"\nprobe="state_bytes"\nmodels=["rnn"]\n')
+    own.write_text(own.read_text() + "lengths=[9]\nwidth=8\nseeds=1\n")
+    known = {"known_models": MODELS, "known_probes": PROBES}
+    studies = [plan.study(*suite.find(name), **known) for name in ("quick", str(own))]
+    assert [(study.suite_name, study.suite_source) for study in studies] == [("quick", "built-in"), ("quick", "own")]
+
+
+TEXT = CorpusFacts(name="n", sha256="a", split="story")
+TRAINING = TrainConfig(steps=1, batch=1, learning_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "text", "params": {"part": "test"}}, "no parameter of text named 'part' (known: split)"),
+        ({"task": "text", "params": {"split": "word"}}, "group 'g': split 'word' is neither story nor character"),
+        (
+            {"task": "text", "params": {"split": "character"}},
+            "group 'g': split 'character' is asked for, and the study's text is split by story; "
+            "give --split character, or leave split out",
+        ),
+        (
+            {"task": "onehot", "probe": None, "training": TRAINING},
+            "group 'g': task onehot scores nothing, so training on it says nothing; give a probe",
+        ),
+        ({"models": ("/own/x.py:build",)}, "model '/own/x.py:build' is an absolute path; give a path relative to"),
+    ],
+)
+def test_a_group_that_cannot_run_is_refused(changes, message):
+    """What a group asks of its task, text or model that these do not have is refused before anything runs."""
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}"):
+        study_of(group_of(**changes), text=TEXT)
+
+
+def test_a_text_group_may_repeat_the_studys_split():
+    """The split that the study has anyway may stand in a group."""
+    (planned,) = plan.planned(study_of(group_of(task="text", params={"split": "story"}), text=TEXT))
+    assert planned.cell.params == (("split", "story"),)
+
+
+def test_a_card_scored_by_an_unknown_probe_is_refused(tmp_path):
+    """`scored_by` of an own card must name a probe."""
+    card = (cards.folder() / "recall.toml").read_text(encoding="utf-8").replace('"recall_by_lag"', '"recal_by_lag"')
+    (tmp_path / "mine.toml").write_text(card)
+    expected = r"^no probe that scores mine named 'recal_by_lag'; did you mean recall_by_lag\?"
+    with pytest.raises(UnknownName, match=expected):
+        study_of(group_of(task="mine"), extra_cards=[tmp_path])
+
+
+def test_exclude_reads_models_as_cells_do():
+    """Options in another order name the same model, so they leave it out too."""
+    model = "rnn@activation=relu,init=identity"
+    excluded = {"exclude": ({"model": "rnn@init=identity,activation=relu"},)}
+    study = study_of(group_of(models=(model, "gru")), suite=excluded)
+    assert [entry.cell.model for entry in plan.planned(study)] == ["gru"]
+
+
+def test_a_results_name_that_no_folder_can_have_is_one_line():
+    """A name of 5000 letters is refused by the store, whatever is asked of it."""
+    place = Path("x" * 5000)
+    for ask in (store.open_study, store.contents, store.validate):
+        with pytest.raises(StoreError, match=r"cannot be read \(File name too long\); check its name"):
+            ask(place)
 
 
 def _hold(folder, holding, release):

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from seqbench.corpus import CorpusIdentity, text_files
+from seqbench.corpus import CorpusIdentity, read_bytes, text_files
 from seqbench.errors import CorpusError
 from seqbench.measure.corpora.base import Ids, encode
 
@@ -68,7 +68,7 @@ def facts(path: Path, identity: CorpusIdentity, *, by: Literal["story", "charact
 def read(path: Path) -> tuple[Story, ...]:
     """Return a file, or every .txt below a folder in byte order of relative names; line ends are kept.
 
-    Raises CorpusError when there is nothing to read, a file is empty or it is not UTF-8.
+    Raises CorpusError when there is nothing to read, or a file cannot be read, is empty or is not UTF-8.
     """
     return tuple(_story(name, file) for name, file in text_files(path))
 
@@ -106,14 +106,15 @@ def require(text: Text, length: int) -> None:
     """Raise CorpusError when a part of the text is too short for one window of `length` characters."""
     for part, ids in (("training", text.train), ("validation", text.valid), ("test", text.test)):
         if len(ids) <= length:
+            held = _counted(len(ids), "character", "characters")
             raise CorpusError(
-                f"the {part} part has {len(ids)} characters; a window of length {length} needs {length + 1}: "
+                f"the {part} part has {held}; a window of length {length} needs {length + 1}: "
                 "give a longer text or a shorter length"
             )
 
 
 def _story(name: str, file: Path) -> Story:
-    content = file.read_bytes()
+    content = read_bytes(file, name=name)
     if not content:
         raise CorpusError(f"{name} is empty; remove it or fill it")
     try:
@@ -137,9 +138,8 @@ def _by_character(ordered: Sequence[Story]) -> dict[str, str]:
 
 def _by_story(ordered: Sequence[Story]) -> dict[str, str]:
     if len(ordered) < 3:
-        raise CorpusError(
-            f"{len(ordered)} stories are too few to keep whole in three parts; give at least 3, or split by character"
-        )
+        few = f"{_counted(len(ordered), 'story is', 'stories are')} too few to keep whole in three parts"
+        raise CorpusError(f"{few}; give at least 3, or split by character")
     drawn = sorted(ordered, key=lambda story: (hashlib.sha256(story.text.encode()).digest(), os.fsencode(story.name)))
     parts: dict[str, list[Story]] = {"test": [], "valid": [], "train": []}
     goal = _HELD_OUT_SHARE * sum(len(story.text) for story in drawn)
@@ -158,6 +158,10 @@ def _by_story(ordered: Sequence[Story]) -> dict[str, str]:
         part: "".join(story.text for story in sorted(parts[part], key=lambda story: place[story.name]))
         for part in _PARTS
     }
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _length(stories: Sequence[Story]) -> int:

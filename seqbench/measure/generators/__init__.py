@@ -3,10 +3,18 @@
 A generator offers `sample(rng, *, batch, length, **params) -> Batch`, `sizes(**params) -> Sizes` and
 `bounds(*, length, **params) -> Bounds | None`; a text-like one also `held_out(...) -> HeldOut`, and one whose
 literature averages over positions at which nothing is asked `diluted_loss(loss, *, length, **params) -> float`.
+Parameters that a card or suite may set are annotated, as bool, int, float, str or a Literal of such.
 `length` is the distance that makes the task hard; where a task adds positions to it, its docstring says how many.
 """
 
-from seqbench.registry import Registry
+from collections.abc import Iterable, Mapping
+from inspect import signature
+from types import NoneType, UnionType
+from typing import Literal, Union, get_args, get_origin, get_type_hints
+
+from seqbench.errors import InvalidInput
+from seqbench.registry import Registry, unknown
+from seqbench.variant import Scalar
 
 GENERATORS = Registry(
     "generator",
@@ -22,3 +30,40 @@ GENERATORS = Registry(
         "uniform_tokens": "seqbench.measure.generators.uniform_tokens",
     },
 )
+
+_KINDS: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def check_parameters(name: str, given: Mapping[str, Scalar]) -> None:
+    """Refuse what the `sample` of the generator of this name does not take; which values it takes, its `bounds` say.
+
+    Raises UnknownName for a parameter that it lacks, InvalidInput for one of another kind than its annotation says.
+    """
+    sample = GENERATORS.load(name).sample
+    hints = get_type_hints(sample)
+    own = [parameter for parameter in signature(sample).parameters if parameter not in ("rng", "batch", "length")]
+    kinds = {parameter: tuple(_choices(hints.get(parameter, NoneType))) for parameter in own}
+    settable = {parameter: choices for parameter, choices in kinds.items() if choices}
+    for parameter, value in given.items():
+        if parameter not in settable:
+            raise unknown(f"parameter of {name}", parameter, settable)
+        if not _fits(value, settable[parameter]):
+            wanted = " or ".join(_KINDS.get(choice, repr(choice)) for choice in settable[parameter])
+            raise InvalidInput(f"parameter {parameter} of {name} cannot be {value!r}; give {wanted}")
+
+
+def _choices(annotation: object) -> Iterable[object]:
+    """Return what a suite may write for an annotation: kinds such as int, and the values of a Literal."""
+    if get_origin(annotation) in (Literal, Union, UnionType):
+        return [choice for member in get_args(annotation) for choice in _choices(member)]
+    return [annotation] if annotation in _KINDS or isinstance(annotation, Scalar) else []
+
+
+def _fits(value: Scalar, choices: Iterable[object]) -> bool:
+    """Return whether a value is of one of these kinds or one of these values; true is not 1, and 1 is a number."""
+    return any(
+        type(value) is choice
+        or (choice is float and type(value) is int)
+        or (type(choice) is type(value) and choice == value)
+        for choice in choices
+    )

@@ -14,6 +14,12 @@ from seqbench.suite import Group, Suite
 TRAINING = {"steps": 3, "batch": 4, "learning_rate": 1e-2, "evaluate_every": 2, "evaluation_sequences": 8}
 
 
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    """Run where own model files lie: a study names them by relative paths only."""
+    monkeypatch.chdir(tmp_path)
+
+
 def study_of(*, development=True, **changes):
     fields = {"name": "g", "task": "recall", "models": ("rnn",), "lengths": (9,), "width": 8, "seeds": 1}
     group = Group(**(fields | changes))
@@ -68,7 +74,7 @@ def test_two_models_of_a_family_see_the_same_batches(tmp_path):
             "        return self.table(tokens), state\n"
             "build = Mine\n"
         )
-        run(study_of(training=TRAINING, models=(f"{file}:build",)))
+        run(study_of(training=TRAINING, models=(f"{file.name}:build",)))
         seen.append((tmp_path / name).read_text())
     assert seen[0] == seen[1]
 
@@ -77,7 +83,7 @@ def test_a_broken_cell_is_an_error_record_without_paths(tmp_path):
     """An own model that fails gives a record with its error and the function, and no path of this machine."""
     file = tmp_path / "broken.py"
     file.write_text("def build(spec):\n    raise RuntimeError('no such thing')\n")
-    record = run(study_of(models=(f"{file}:build",), training=TRAINING))
+    record = run(study_of(models=(f"{file.name}:build",), training=TRAINING))
     assert (record.status, record.error) == ("error", "RuntimeError: no such thing (in build, broken.py:2)")
 
 
@@ -95,7 +101,7 @@ def test_an_own_model_in_ten_lines_is_trained_and_scored(tmp_path):
         "        return self.head(self.table(tokens).cumsum(1)), state\n"
         "build = Mine\n"
     )
-    record = run(study_of(models=(f"{file}:build",), training=TRAINING))
+    record = run(study_of(models=(f"{file.name}:build",), training=TRAINING))
     assert (record.status, record.error) == ("unsolved", None)
     assert record.model.parameters == 17 * 8 + 8 * 8 + 8
 
@@ -113,7 +119,7 @@ def test_a_token_model_before_floats_is_structural(tmp_path):
         "        return self.table(tokens), state\n"
         "build = Mine\n"
     )
-    record = run(study_of(task="onehot", probe="input_gradient", models=(f"{file}:build",)))
+    record = run(study_of(task="onehot", probe="input_gradient", models=(f"{file.name}:build",)))
     assert (record.status, record.error) == (
         "structural",
         "the model takes only tokens, and this task has real-valued inputs",
@@ -145,7 +151,7 @@ def test_an_adding_cell_is_solved_by_what_it_explains(tmp_path):
         "build = Adds\n"
     )
     training = TRAINING | {"steps": 50, "learning_rate": 1e-6}
-    record = run(study_of(task="adding", models=(f"{file}:build",), training=training))
+    record = run(study_of(task="adding", models=(f"{file.name}:build",), training=training))
     assert (record.status, record.error) == ("ok", None)
     assert (record.measured("steps_to_solve").value, record.measured("steps").value) == (2.0, 4.0)
     assert record.measured("r2").value > 0.999
@@ -164,7 +170,7 @@ def test_a_token_model_before_numbers_to_add_is_structural(tmp_path):
         "        return self.table(tokens), state\n"
         "build = Mine\n"
     )
-    record = run(study_of(task="adding", models=(f"{file}:build",), training=TRAINING))
+    record = run(study_of(task="adding", models=(f"{file.name}:build",), training=TRAINING))
     expected = "the model takes only tokens, and this task has real-valued inputs"
     assert (record.status, record.error, record.measurements) == ("structural", expected, ())
 
@@ -203,7 +209,7 @@ def test_an_allocation_that_fails_is_out_of_memory(tmp_path):
     """A failed allocation is told apart from an error: it may succeed elsewhere."""
     file = tmp_path / "huge.py"
     file.write_text("import torch\ndef build(spec):\n    return torch.empty(2**60)\n")
-    assert run(study_of(models=(f"{file}:build",), training=TRAINING)).status == "oom"
+    assert run(study_of(models=(f"{file.name}:build",), training=TRAINING)).status == "oom"
 
 
 def test_a_diverged_cell_has_its_curves_and_no_score():
@@ -227,7 +233,7 @@ def test_what_the_machine_spoilt_is_tried_once_more(tmp_path):
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return build_rnn(spec)\n"
     )
-    study = study_of(task="uniform_tokens", probe="state_bytes", models=(f"{file}:build",))
+    study = study_of(task="uniform_tokens", probe="state_bytes", models=(f"{file.name}:build",))
     conduct.conduct(study, tmp_path / "R", settings=conduct.Settings(executor="pool"))
     statuses = [(record.status, record.error) for _, record in store.contents(tmp_path / "R").records]
     assert statuses == [("crashed", "the worker died: killed by SIGKILL"), ("ok", None)]
@@ -268,9 +274,7 @@ def test_a_model_that_exits_ends_its_cell_and_not_the_study(tmp_path):
     """SystemExit inside a model is an error record, in this process and in the pool; the other cells run."""
     (tmp_path / "leaves.py").write_text("def build(spec):\n    raise SystemExit(0)\n")
     for executor in ("serial", "pool"):
-        study = study_of(
-            task="uniform_tokens", probe="state_bytes", models=(f"{tmp_path / 'leaves.py'}:build", "rnn", "gru")
-        )
+        study = study_of(task="uniform_tokens", probe="state_bytes", models=("leaves.py:build", "rnn", "gru"))
         conduct.conduct(study, tmp_path / executor, settings=conduct.Settings(executor=executor))
         statuses = sorted(record.status for _, record in store.contents(tmp_path / executor).records)
         assert statuses == ["error", "ok", "ok"]
