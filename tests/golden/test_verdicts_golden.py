@@ -96,9 +96,9 @@ def test_the_supported_c1_names_its_qualifications():
     """What the sentence leaves out stands beside it: avoidability, the gain of exploding, the strong control."""
     found = verdict_of("C1", C1, studies.contents(C1)).qualifications
     assert list(found[:2]) == [
-        "with standard initialisation; an identity or orthogonal initialisation removes the vanishing at "
-        "initialisation",
-        "exploding needs a recurrent gain above 1: at library initialisation gradients only vanish",
+        "with standard initialisation; the identity initialisation removes the vanishing at initialisation, "
+        "the other does not (orthogonal −0.0943 nat/step)",
+        "gradients exploded only at recurrent gains above 1 in the sweep; at library initialisation they vanish",
     ]
     assert "strong control: with identity initialisation (IRNN) the vanilla RNN reached 0.898 " in found[2]
 
@@ -160,7 +160,7 @@ def test_an_empty_study_is_not_tested_and_can_be_rendered(tmp_path):
 def test_no_verdict_says_cannot():
     """A verdict is about what was done under a budget, never about what is possible."""
     texts = []
-    for truth in ({}, {"recall_rnn": 0.99, "bits": 1.6}, {"recall_rnn": 0.88, "bits": 0.88, "spread": 0.05}):
+    for truth in ({"training": -0.9, "bits": 1.6}, {"recall_rnn": 0.88, "bits": 0.88, "spread": 0.05}):
         study = studies.study(seeds=5)
         texts += verdicts.judge_study(study, studies.contents(study, studies.GOOD | truth))
     assert not [entry for entry in texts if "cannot" in " ".join((entry.wording, *entry.qualifications))]
@@ -182,7 +182,7 @@ def test_claims_json_is_plain_json():
 
 def test_record_order_does_not_change_a_byte(tmp_path):
     """The same records read in another order give the same files."""
-    study = studies.study(text=studies.corpus(), seeds=2)
+    study = studies.study(("C4", "C8"), text=studies.corpus(), seeds=2)
     held = studies.contents(study)
     for name, order in (("a", held), ("b", studies.shuffled(held))):
         build.write(build.build(study, order), tmp_path / name)
@@ -212,7 +212,7 @@ def test_a_stray_record_is_reported_and_never_used():
 
 @pytest.mark.slow
 def test_at_the_margin_support_is_rare():
-    """Of 400 studies whose truth is exactly the support margin, at most the 99 % binomial limit are SUPPORTED."""
+    """Of 150 studies whose truth is exactly the support margin, at most the 99 % binomial limit are SUPPORTED."""
     study = studies.study(("C8",), seeds=6)
     one = study.suite.groups[0].model_copy(update={"models": ("rnn",)})
     study = study.model_copy(update={"suite": study.suite.model_copy(update={"groups": (one,)})})
@@ -223,10 +223,10 @@ def test_at_the_margin_support_is_rare():
     tables = table.tables(study, studies.contents(study))
     rng = np.random.default_rng(11)
     supported = 0
-    for _ in range(400):
+    for _ in range(150):
         bits = 0.53 + 0.35 + 0.05 * rng.standard_normal(len(tables.wide))
         drawn = replace(tables, wide=tables.wide.assign(bits_per_character=bits))
         supported += (
             next(v for v in verdicts.judge_tables(study, drawn) if v.claim == "C8").verdict is Verdict.SUPPORTED
         )
-    assert 1 <= supported <= scipy_stats.binom.ppf(0.99, 400, study.preregistration.level)
+    assert 1 <= supported <= scipy_stats.binom.ppf(0.99, 150, study.preregistration.level)

@@ -20,8 +20,8 @@ def finding(atoms: Atoms, verdict: Verdict) -> str:
         )
     if exploding and exploding.verdict is Verdict.SUPPORTED:
         parts.append(
-            f"it grew by up to {number(exploding.effect)} nat per step of lag in the gain sweep "
-            f"{interval(exploding.lower, exploding.upper)}, n = {exploding.n}"
+            f"the gradient of a vanilla RNN grew by up to {number(exploding.effect)} nat per step of lag in the "
+            f"sweep of gains {interval(exploding.lower, exploding.upper)}, n = {exploding.n}"
         )
     if harm and harm.verdict is Verdict.SUPPORTED:
         parts.append(f"an LSTM with forget bias 1 recalled more at lags 51–99, by {measured(harm)} seeds per arm")
@@ -33,10 +33,7 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
     found = []
     avoidable, vanishing, exploding, harm = (atoms.get(name) for name in ("1d", "1a", "1b", "1c"))
     if avoidable and avoidable.verdict is Verdict.SUPPORTED:
-        found.append(
-            "with standard initialisation; an identity or orthogonal initialisation removes the vanishing at "
-            "initialisation"
-        )
+        found.append(_about_initialisations(avoidable))
     if vanishing and vanishing.verdict is Verdict.SUPPORTED:
         found.append(_about_exploding(exploding))
     strong = harm.arm("strong") if harm else None
@@ -48,6 +45,20 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _about_initialisations(atom: AtomVerdict) -> str:
+    """Return which initialisations keep the gradient within the pre-registered ±Δ, and which do not."""
+    within = atom.equivalence or 0.0
+    arms = [arm for arm in atom.arms if arm.mean is not None and arm.lower is not None and arm.upper is not None]
+    keep = [arm.name for arm in arms if -within < (arm.lower or 0.0) and (arm.upper or 0.0) < within]
+    lose = [f"{arm.name} {number(arm.mean)} nat/step" for arm in arms if arm.name not in keep]
+    if not keep:
+        return "with standard initialisation; another one may remove the vanishing at initialisation"
+    text = (
+        f"with standard initialisation; the {' or '.join(keep)} initialisation removes the vanishing at initialisation"
+    )
+    return f"{text}, the other does not ({', '.join(lose)})" if lose else text
+
+
 def _about_exploding(sweep: AtomVerdict | None) -> str:
     """Return what the gain sweep shows beside the vanishing; an arm explodes where its interval lies above 0."""
     arms = [arm for arm in sweep.arms if arm.lower is not None] if sweep else []
@@ -57,7 +68,7 @@ def _about_exploding(sweep: AtomVerdict | None) -> str:
     if not exploding:
         return "vanishing only: gradients exploded nowhere in the gain sweep"
     if min(exploding) > 1:
-        return "exploding needs a recurrent gain above 1: at library initialisation gradients only vanish"
+        return "gradients exploded only at recurrent gains above 1 in the sweep; at library initialisation they vanish"
     return "at library initialisation gradients only vanish"
 
 
