@@ -1,6 +1,7 @@
 """What every figure must do: draw what there is, say when there is nothing, name its units, repeat its bytes."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,22 @@ FULL = table.tables(STUDY, studies.contents(STUDY))
 EMPTY = table.tables(STUDY, studies.contents(STUDY, drop=lambda _: True))
 PARTIAL = table.tables(STUDY, studies.contents(STUDY, drop=lambda cell: cell.seed == 1001 or cell.model == "rnn"))
 
+
+@cache
+def drawn(name):
+    """Return a figure of the whole study, the frame behind it, and the frame as it was before it was drawn."""
+    module = FIGURES.load(name)
+    frame = module.select(FULL, STUDY)
+    before = frame.copy()
+    return module.draw(frame), frame, before
+
+
 pytestmark = pytest.mark.parametrize("name", FIGURES.names())
 
 
 def test_axes_name_their_unit(name):
     """Every numeric axis has a label with a unit in parentheses, or counts training steps."""
-    module = FIGURES.load(name)
-    for axes in module.draw(module.select(FULL, STUDY)).axes:
+    for axes in drawn(name)[0].axes:
         labels = [label for label in (axes.get_xlabel(), axes.get_ylabel()) if label]
         assert labels
         assert all("(" in label or label == "training step" for label in labels)
@@ -40,19 +50,15 @@ def test_missing_cells_survive(name):
 
 def test_the_same_frame_gives_the_same_bytes(name):
     """Two drawings of one frame are equal byte by byte, with text as text."""
-    module = FIGURES.load(name)
-    frame = module.select(FULL, STUDY)
-    first, second = (svg.standalone(module.draw(frame)) for _ in range(2))
+    figure, frame, _ = drawn(name)
+    first, second = svg.standalone(figure), svg.standalone(FIGURES.load(name).draw(frame))
     assert first == second
     assert "<text" in first
 
 
 def test_the_frame_is_all_the_figure_needs(name):
     """The CSV's columns are enough: drawing does not change the frame."""
-    module = FIGURES.load(name)
-    frame = module.select(FULL, STUDY)
-    before = frame.copy()
-    module.draw(frame)
+    module, (_, frame, before) = FIGURES.load(name), drawn(name)
     assert before.equals(frame)
     assert module.TITLE
     assert module.CAPTION.endswith(".")

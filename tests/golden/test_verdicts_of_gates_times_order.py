@@ -202,6 +202,14 @@ def test_every_class_of_device_that_ran_must_agree():
     assert sorted(levels.values()) == [0.025, 0.05]
 
 
+def test_a_contradiction_is_divided_among_the_atoms_that_could_make_it():
+    """Seven atoms of a class's rule share its level, and so do the three of a phase outside the rule."""
+    found = judged("C4", BOTH, place=by_seed)
+    shares = {name: atom_of(found, name).levels.contradict for name in ("cpu/decoding", "gpu/decoding")}
+    assert shares == pytest.approx(dict.fromkeys(shares, 0.025 / 7))
+    assert atom_of(found, "cpu/4d/gru/transformer").levels.contradict == pytest.approx(0.025 / 3)
+
+
 def test_a_contradiction_on_one_device_contradicts():
     """A GPU alone: its rule has other margins, and it is the only one that is judged."""
     found = judged("C4", C4, {"training": -0.3}, place=lambda _: studies.GPU)

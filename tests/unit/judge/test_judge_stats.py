@@ -230,23 +230,23 @@ def test_order_statistics_invert_the_sign_test(values, level):
         assert (stats.sign_test(np.array(values), margin).less <= level) == (found.upper < margin)
 
 
-ALIKE = (np.array([1.0, 2, 3, 4, 5]), np.array([1.5, 2.5, 3.5, 4.5, 5.5]), np.array([0.5, 1.5, 2.5, 3.5, 4.5]))
+FIVE = np.array([1.0, 2, 3, 4, 5])
+ALIKE, APART = (FIVE, FIVE + 0.8, FIVE - 0.8), (FIVE, FIVE + 1, FIVE - 1)
 
 
 def test_processes_alike_leave_the_rounds_as_replicates():
-    """Medians 3, 3.5, 2.5 have variance .25; rounds of variance 2.5 give a median of five π/2 · 2.5/5 = .785."""
+    """Medians 3, 3.8, 2.2 have variance .64; rounds of variance 2.5 give a median of five π/2 · 2.5/5 = .785."""
     assert not stats.processes_differ(ALIKE)
     assert stats.paired_rounds(ALIKE, 0.0) == stats.sign_test(np.concatenate(ALIKE), 0.0)
 
 
 def test_processes_apart_are_the_replicates():
-    """Medians 3, 4.0, 2.0 have variance 1 > .785: Student's t on three medians, test and bounds alike."""
-    apart = (ALIKE[0], ALIKE[1] + 0.5, ALIKE[2] - 0.5)
+    """Medians 3, 4, 2 have variance 1 > .785: Student's t on three medians, test and bounds alike."""
     medians = np.array([3.0, 4.0, 2.0])
-    assert stats.processes_differ(apart)
-    assert stats.paired_rounds(apart, 0.5) == stats.t_one_sample(medians, 0.5)
+    assert stats.processes_differ(APART)
+    assert stats.paired_rounds(APART, 0.5) == stats.t_one_sample(medians, 0.5)
     levels = {"lower_level": 0.01, "upper_level": 0.05}
-    assert stats.paired_rounds_bounds(apart, **levels) == stats.t_bounds(medians, **levels)
+    assert stats.paired_rounds_bounds(APART, **levels) == stats.t_bounds(medians, **levels)
 
 
 def test_one_process_shows_no_spread_of_processes():
