@@ -6,7 +6,7 @@ import re
 import pytest
 
 from seqbench import cards, suite
-from seqbench.errors import InvalidInput, UnknownName
+from seqbench.errors import InvalidInput, UnknownName, UsageError
 
 GOOD = (cards.folder() / "recall.toml").read_text(encoding="utf-8")
 
@@ -90,3 +90,32 @@ def test_an_unknown_key_of_a_suite_is_named(tmp_path):
     )
     with pytest.raises(InvalidInput, match=r"^mine\.toml: unknown key 'steps'"):
         suite.find(str(path))
+
+
+@pytest.mark.parametrize("name", cards.names())
+def test_a_cards_params_are_what_its_generator_takes(name):
+    """Every built-in card passes the check that own cards and suites meet."""
+    from seqbench.measure import generators
+
+    card = cards.find(name)
+    generators.check_parameters(card.generator, card.params)
+
+
+@pytest.mark.parametrize(
+    ("generator", "given", "message"),
+    [
+        ("recall", {"items": "eight"}, "parameter items of recall cannot be 'eight'; give a whole number"),
+        ("recall", {"items": 8.5}, "parameter items of recall cannot be 8.5; give a whole number"),
+        ("recall", {"items": True}, "parameter items of recall cannot be True; give a whole number"),
+        ("chronicle", {"preset": 3}, "parameter preset of chronicle cannot be 3; give a text"),
+        ("recall", {"itms": 8}, "no parameter of recall named 'itms'; did you mean items? "),
+        ("recall", {"batch": 8}, "no parameter of recall named 'batch'"),
+        ("text", {"text": "x"}, "no parameter of text named 'text' (known: none)"),
+    ],
+)
+def test_a_parameter_that_a_generator_does_not_take_is_refused(generator, given, message):
+    """Names and kinds of parameters are those that the generator's `sample` is annotated with."""
+    from seqbench.measure import generators
+
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}"):
+        generators.check_parameters(generator, given)

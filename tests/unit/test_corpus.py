@@ -11,6 +11,7 @@ import pytest
 from seqbench import corpus
 from seqbench.corpus import CorpusIdentity, KnownCorpus, KnownFile
 from seqbench.errors import CorpusError, UnknownName
+from seqbench.measure.corpora import text as real_text
 
 THREE = {"a.txt": b"one\n", "b.txt": b"two\n", "c.txt": b"three\n"}
 ALL = b"".join(THREE.values())
@@ -173,3 +174,46 @@ def test_an_unknown_split_names_the_nearest(tmp_path):
 def test_records_name_a_text_and_never_its_path():
     """A known text has its name, an own one the last part of its path without suffix."""
     assert [corpus.name_of(given) for given in ("three", "/my/tales.txt", "tales")] == ["three", "tales", "tales"]
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_name_that_no_file_can_have_is_one_line():
+    """5000 letters are neither a known text nor a path."""
+    expected = f"^{'x' * 60}… cannot be read \\(File name too long\\); check its name and permissions$"
+    with pytest.raises(CorpusError, match=expected):
+        corpus.locate("x" * 5000)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that fails under reading, as /proc/*/mem")
+@pytest.mark.parametrize("ask", [corpus.identify, real_text.read])
+def test_a_file_that_fails_under_reading_is_named(tmp_path, ask):
+    """An unreadable file of a text is named as it is called in the text, and never by where it lies."""
+    (tmp_path / "a.txt").symlink_to("/proc/self/mem")
+    with pytest.raises(CorpusError, match=r"^a\.txt cannot be read \(Input/output error\); check its name and"):
+        ask(tmp_path)
+
+
+@pytest.mark.parametrize("ask", [corpus.identify, real_text.read])
+def test_a_folder_that_cannot_be_entered_makes_no_shorter_text(tmp_path, monkeypatch, ask):
+    """A part of a text that cannot be listed is an error: leaving it out would make another text."""
+    fill(tmp_path, {"a.txt": b"1", "b/c.txt": b"2"})
+    scandir = os.scandir
+
+    def locked(place):
+        if Path(place).name == "b":
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    with pytest.raises(CorpusError, match=r"cannot be read \(Permission denied\); check its name and permissions$"):
+        ask(tmp_path)
+
+
+def test_few_stories_and_characters_are_counted_in_good_grammar():
+    """One story is, two stories are; one character, two characters."""
+    one = real_text.Story("a", "ab")
+    for stories, told in (([one], "1 story is too few"), ([one, real_text.Story("b", "c")], "2 stories are too few")):
+        with pytest.raises(CorpusError, match=f"^{told} to keep whole in three parts; give at least 3"):
+            real_text.split(stories, by="story")
+    with pytest.raises(CorpusError, match=r"^the training part has 1 character; a window of length 9 needs 10: "):
+        real_text.require(real_text.split([one], by="character"), 9)

@@ -1,0 +1,259 @@
+"""Whatever is read is accepted or refused with one of our errors: no traceback, whatever stands in a file."""
+
+import json
+import re
+import string
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from seqbench import cards, cell, plan, record, store, suite
+from seqbench.cards import TaskCard
+from seqbench.errors import SeqbenchError
+from seqbench.measure.models import MODELS
+from seqbench.measure.probes import PROBES
+from seqbench.record import Environment, Measurement, Record, Series
+from seqbench.suite import Group, Suite
+
+KNOWN = {"known_models": MODELS, "known_probes": PROBES}
+GROUP = {
+    "name": "g",
+    "task": "uniform_tokens",
+    "probe": "state_bytes",
+    "models": ["rnn"],
+    "lengths": [8],
+    "width": 8,
+    "seeds": 1,
+}
+SUITE = {"title": "t", "claims": ["C1"], "groups": [GROUP], "exclude": [{"seed": 1000}]}
+CARD = cards.find("recall").model_dump(mode="json")
+STUDY = plan.study("s", suite.Suite.model_validate(SUITE), **KNOWN)
+HERE = Environment(machine="m", cpu="c", cores=1, memory_gib=1, device="cpu", threads=1, system="s", libraries={})
+PLANNED = plan.planned(plan.study("s", Suite(title="t", groups=(Group.model_validate(GROUP),)), **KNOWN))[0]
+RECORD = Record(
+    cell=PLANNED.cell,
+    fingerprint=PLANNED.fingerprint,
+    preregistration="0",
+    status="ok",
+    measurements=(Measurement(name="x", value=1.0, unit="1", series=Series(axis="lag", at=(1.0,), values=(1.0,))),),
+    environment=HERE,
+    wall_seconds=1.0,
+    finished="2026-01-01T00:00:00+00:00",
+)
+
+words = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(["rnn", "rnn@gain=1e300", "@", "x@a", "recall", "My-Task", "..x:build", "a" * 300, "\n", "none"]),
+)
+scalars = st.one_of(
+    words,
+    st.integers(-10, 10**12),
+    st.sampled_from([0, -5, 10**400, -(10**400)]),
+    st.booleans(),
+    st.floats(),
+)
+values = st.recursive(
+    scalars, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=3))
+)
+
+
+def edited(valid):
+    """Return a strategy of this JSON-like value with one of its parts replaced, dropped or added."""
+    paths = [path for path, _ in _parts(valid)]
+    return st.builds(_edit, st.just(valid), st.sampled_from(paths), values, st.sampled_from(["put", "drop", "add"]))
+
+
+def _parts(value, path=()):
+    yield path, value
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from _parts(child, (*path, key))
+
+
+def _edit(value, path, new, how):
+    if not path:
+        return {**value, "strange": new} if how == "add" and isinstance(value, dict) else new
+    if isinstance(value, list):
+        return [_edit(child, path[1:], new, how) if index == path[0] else child for index, child in enumerate(value)]
+    kept = {key: child for key, child in value.items() if not (how == "drop" and path == (key,))}
+    return {key: _edit(child, path[1:], new, how) if key == path[0] else child for key, child in kept.items()}
+
+
+def accepted_or_refused(read):
+    """Return what `read` returns, or None where it is refused in one line; anything else ends the test."""
+    try:
+        return read()
+    except SeqbenchError as error:
+        told = str(error)
+    assert told.strip()
+    assert "\n" not in told
+    return None
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.one_of(values, edited(SUITE)))
+@example({**SUITE, "groups": [{**GROUP, "params": {"items": float("nan")}}]})
+@example({**SUITE, "exclude": [{"sede": 1000}]})
+@example({**SUITE, "exclude": [{}]})
+def test_whatever_stands_in_a_suite_is_planned_or_refused(content):
+    """A suite that is accepted can be turned into a study, planned and stored; any other is refused."""
+
+    def read():
+        found = cards.validated(Suite, content, source="mine.toml")
+        if all(group.seeds <= 3 and len(group.models) * len(group.lengths) <= 9 for group in found.groups):
+            study = plan.study("mine", found, **KNOWN)
+            assert plan.Study.model_validate_json(study.model_dump_json(by_alias=True)) == study
+            assert all(json.dumps(entry.cell.model_dump(), allow_nan=False) for entry in plan.planned(study))
+
+    accepted_or_refused(read)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.one_of(values, edited(CARD)))
+@example({**CARD, "chance": float("nan")})
+@example({**CARD, "params": {"items": float("inf")}})
+def test_whatever_stands_in_a_card_is_accepted_or_refused(content):
+    """A card that is accepted is strict JSON; any other is refused."""
+    found = accepted_or_refused(lambda: cards.validated(TaskCard, content, source="mine.toml"))
+    if found is not None:
+        assert TaskCard.model_validate_json(json.dumps(found.model_dump(mode="json"), allow_nan=False)) == found
+
+
+def as_bytes(content):
+    return json.dumps(content).encode()
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        values.map(as_bytes),
+        edited(json.loads(record.to_json(RECORD))).map(as_bytes),
+        st.just(b'{"schema": "seqbench.record/1", "cell": ' + b"[" * 100_000),
+    )
+)
+@example(as_bytes(_edit(json.loads(record.to_json(RECORD)), ("cell", "params"), 5, "put")))
+@example(as_bytes(_edit(json.loads(record.to_json(RECORD)), ("cell", "params"), [["a", 1], ["a", "b"]], "put")))
+def test_whatever_stands_in_a_record_is_accepted_or_refused(content):
+    """A record that is accepted is written as it was read; any other is refused."""
+    found = accepted_or_refused(lambda: record.from_json(content, source="r.json"))
+    if found is not None:
+        again = record.from_json(record.to_json(found), source="again.json")
+        assert record.to_json(again) == record.to_json(found)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        values.map(as_bytes),
+        edited(json.loads(STUDY.model_dump_json(by_alias=True))).map(as_bytes),
+    )
+)
+def test_whatever_stands_in_a_study_is_opened_or_refused(content):
+    """A study that is opened can be planned and validated; any other is refused by the store."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "study.json").write_bytes(content)
+
+        def read():
+            study = store.open_study(folder)
+            if sum(group.seeds for group in study.suite.groups) <= 9:
+                store.validate(folder)
+
+        accepted_or_refused(read)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(alphabet=string.printable, max_size=40))
+def test_whatever_is_given_as_a_cell_is_read_or_refused(text):
+    """A text is a cell that reads back, or is refused."""
+    found = accepted_or_refused(lambda: cell.parse(text))
+    assert found is None or cell.parse(str(found)) == found
+
+
+def toml_of(**changes):
+    """Return the TOML of a small suite with these lines of its group changed."""
+    lines = {key: json.dumps(value) for key, value in GROUP.items()} | changes
+    return 'title = "t"\n{top}\n[[groups]]\n'.format(top=changes.pop("top", "")) + "\n".join(
+        f"{key} = {value}" for key, value in lines.items() if key != "top"
+    )
+
+
+TRAINED = "{{ steps = 1, batch = 1, learning_rate = {rate}, clip_norm = {clip} }}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"training": TRAINED.format(rate="inf", clip="1.0")},
+            "groups.0.training.learning_rate: input should be a fin",
+        ),
+        ({"training": TRAINED.format(rate="0.1", clip="inf")}, "groups.0.training.clip_norm: input should be a finite"),
+        ({"params": "{ items = nan }"}, "groups.0.params.items: nan cannot be a parameter; give a finite number"),
+        ({"top": "exclude = [{ length = nan }]"}, "exclude.0.length: input should be a valid integer"),
+        ({"top": "exclude = [{ sede = 1000 }]"}, "unknown key 'exclude.0.sede', did you mean 'seed'?"),
+        ({"top": "exclude = [{}]"}, "exclude.0: leaves nothing out; give at least one of task, probe, model, length"),
+        ({"lengths": "[0]"}, "groups.0.lengths.0: input should be greater than 0"),
+        ({"lengths": "[-5]"}, "groups.0.lengths.0: input should be greater than 0"),
+        ({"lengths": f"[{10**400}]"}, "groups.0.lengths.0: input should be less than or equal to 10000000"),
+        ({"lengths": "[" + "1" * 5000 + "]"}, "not readable as TOML (Exceeds the limit"),
+        ({"lengths": "[true]"}, "groups.0.lengths.0: input should be a valid integer"),
+        ({"seeds": str(10**12)}, "groups.0.seeds: input should be less than or equal to 100000"),
+        ({"task": '"My-Task"'}, "groups.0.task: 'My-Task' is no name of a task or probe; write at most 60 small"),
+        ({"timing": "{ batch = 1 }", "probe": '""'}, "groups.0.probe: '' is no name of a task or probe"),
+    ],
+)
+def test_an_impossible_entry_of_a_suite_is_named(tmp_path, changes, message):
+    """Numbers that are none, sizes beyond reason and unknown keys are refused by where they stand."""
+    path = tmp_path / "mine.toml"
+    path.write_text(toml_of(**changes))
+    with pytest.raises(SeqbenchError, match=f"^mine\\.toml: {re.escape(message)}") as caught:
+        suite.find(str(path))
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_two_groups_of_one_name_are_refused():
+    """A plan and a panel tell groups by their names."""
+    with pytest.raises(SeqbenchError, match=r"^mine\.toml: two groups are named 'g'; name each differently$"):
+        cards.validated(Suite, {**SUITE, "groups": [GROUP, GROUP]}, source="mine.toml")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + ".toml", "../suites/quick", "\0.toml"])
+def test_a_suite_that_no_file_can_be_is_unknown(name):
+    """A name of 5000 letters, a path into the package and a null character are answered with the known suites."""
+    with pytest.raises(SeqbenchError, match=r"^no suite named .*\(known: .*quick.*\)$"):
+        suite.find(name)
+
+
+def test_a_card_whose_file_name_no_task_can_have_is_refused(tmp_path):
+    """A card is called as its task; a name that no cell could carry is refused when the card is read."""
+    path = tmp_path / "My-Task.toml"
+    path.write_text((cards.folder() / "recall.toml").read_text(encoding="utf-8"))
+    expected = "My-Task.toml: 'My-Task' is no name of a task or probe; write at most 60 small letters, digits and _, "
+    with pytest.raises(SeqbenchError, match=f"^{re.escape(expected)}beginning with a letter; rename the file$"):
+        cards.find("My-Task", [tmp_path])
+
+
+def test_a_series_has_a_place_for_every_value():
+    """A record with more values than places is refused; nothing would know where they were measured."""
+    content = json.loads(record.to_json(RECORD))
+    content["measurements"][0]["series"]["at"] = [1.0, 2.0]
+    with pytest.raises(SeqbenchError, match="1 values stand at 2 places; each value needs its own"):
+        record.from_json(as_bytes(content), source="r.json")
+
+
+def test_a_record_whose_model_is_none_is_broken_and_not_an_ill_request(tmp_path):
+    """A model's text that cannot be read makes its own record broken; the others are used."""
+    store.create_study(tmp_path, STUDY)
+    content = json.loads(record.to_json(RECORD))
+    content["cell"]["model"] = "@"
+    path = store.save(tmp_path, RECORD)
+    path.write_bytes(as_bytes(content))
+    (item,) = store.contents(tmp_path).broken
+    assert "cell.model: '@' is no model" in item.reason
