@@ -43,9 +43,19 @@ class Study(BaseModel):
     measurement_version: int = MEASUREMENT_VERSION
 
     @property
-    def confirmatory(self) -> bool:
-        """Return whether a report may call its verdicts confirmatory: pre-registered seeds and unchanged margins."""
-        return not self.development and self.preregistration_sha256 == self.preregistration.sha256
+    def exploratory(self) -> tuple[str, ...]:
+        """Return why no verdict of this study is confirmatory; nothing where its seeds, suite and margins are as fixed.
+
+        What was fixed is what this version of seqbench carries: seeds, margins and arms, and the suite's cells.
+        """
+        reasons = ["it ran on development seeds"] if self.development else []
+        if self.suite_source == "own":
+            reasons.append("its suite is its author's own")
+        if self.preregistration_sha256 != self.preregistration.sha256:
+            reasons.append("its margins were changed after the study was made")
+        elif not _is_installed(self):
+            reasons.append("its margins or arms are not those that this version of seqbench fixed beforehand")
+        return tuple(reasons)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
@@ -322,6 +332,13 @@ def _own_models(suite: Suite) -> dict[str, str]:
         if Path(name).is_absolute():  # it would stand in every record and on the page, with the names of folders here
             raise UsageError(f"model {name!r} is an absolute path; give a path relative to the folder you run in")
     return {name: registry.source_sha256(name) for name in names}
+
+
+def _is_installed(study: Study) -> bool:
+    known = preregistration.installed()
+    if not set(study.suite.claims) <= set(known.claims):
+        return False
+    return known.only(study.suite.claims, corpus=study.corpus is not None) == study.preregistration
 
 
 def _first_seed(study: Study) -> int:

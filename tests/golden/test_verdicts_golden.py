@@ -89,7 +89,7 @@ def test_a_changed_margin_makes_the_report_exploratory():
     rules = C8.preregistration.model_copy(update={"level": 0.06})
     study = C8.model_copy(update={"preregistration": rules})
     report = build.build(study, studies.contents(study))
-    assert (report.exploratory, "margins in study.json were changed" in report.alerts[0]) == (True, True)
+    assert (report.exploratory, "its margins were changed after the study was made" in report.alerts[0]) == (True, True)
 
 
 def test_the_supported_c1_names_its_qualifications():

@@ -351,6 +351,8 @@ def _seeds_needed(item: Evidence, levels: AtomLevels, *, above: bool) -> str:
     needed = stats.seeds_needed(item.effect or 0.0, item.spread or 0.0, margin, level=level)
     if needed is None:
         return "more than 1000 seeds would be needed if effect and spread stay"
+    if needed <= item.n and any(arm.failed for arm in item.arms):
+        return "failed cells leave it open: the verdict would differ if they had gone best or worst"
     if needed <= item.n:
         return "the exact test and the t test do not agree at this level"
     return f"about {needed} seeds would be needed if effect and spread stay"

@@ -31,6 +31,8 @@ FACET = "facet"
 MEDIAN = "median"
 MICROSECONDS = 1e6
 WIDTH_INCHES = 7.6
+FACETS = (table.TASK, table.LENGTH, table.WIDTH, table.PARAMS)
+"""What must be equal, beside the variant, for seeds to stand side by side in one panel."""
 BLOCKS = 60
 """Into how many blocks of steps a training is summed up, so that a long one stays a small figure."""
 
@@ -90,16 +92,28 @@ def plain_log(axis: Axis) -> None:
 
 
 def blocked(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the median of every block of steps of every training, one row per block: task, variant, seed, step."""
-    columns = [table.TASK, table.MODEL, table.WIDTH, table.LENGTH, table.SEED]
+    """Return the median of every block of steps of every training, one row per block.
+
+    Columns: task, length, width, params, variant, seed, step, value, unit. A training that stopped early
+    keeps its last value to the end of its facet, so that a median over seeds never loses those that were done first.
+    """
+    facets = list(FACETS)
+    columns = [*facets, table.MODEL, table.SEED]
     finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
     if finite.empty:
-        return pd.DataFrame(columns=[*columns, table.AT, table.VALUE])
-    last = finite.groupby(table.TASK)[table.AT].transform("max")
+        return pd.DataFrame(columns=[*columns, table.AT, table.VALUE, table.UNIT])
+    last = finite.groupby(facets)[table.AT].transform("max")
     size = np.maximum(1, np.ceil(last / BLOCKS))
     steps = np.minimum(np.ceil(finite[table.AT] / size) * size, last).rename(table.AT)
-    found = finite.groupby([*(finite[name] for name in columns), steps])[table.VALUE].median()
-    return found.reset_index().sort_values([*columns, table.AT], ignore_index=True)
+    found = finite.groupby([*(finite[name] for name in columns), steps])[table.VALUE].median().reset_index()
+    filled = []
+    for key, facet in found.groupby(facets):
+        wide = facet.pivot_table(index=table.AT, columns=[table.MODEL, table.SEED], values=table.VALUE).ffill()
+        long = wide.melt(ignore_index=False, value_name=table.VALUE).dropna().reset_index()
+        filled.append(long.merge(pd.DataFrame([key], columns=facets), how="cross"))
+    units = finite.groupby(table.TASK)[table.UNIT].first()
+    result = pd.concat(filled).assign(**{table.UNIT: lambda frame: frame[table.TASK].map(units)})
+    return result[[*columns, table.AT, table.VALUE, table.UNIT]].sort_values([*columns, table.AT], ignore_index=True)
 
 
 def timed(tables: Tables, probes: tuple[str, ...]) -> pd.DataFrame:

@@ -27,23 +27,25 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     """Return one row per task, variant and seed (kind "seed") and per baseline (kind "line"), in bit/character."""
     shown = ["bits_per_character", *LINES]
     rows = tables.measurements[tables.measurements[table.MEASUREMENT].isin(shown)]
-    columns = [table.TASK, table.LENGTH, table.WIDTH, table.LAYERS, table.MODEL, table.SEED, table.MEASUREMENT]
+    columns = [*base.FACETS, table.LAYERS, table.MODEL, table.SEED, table.MEASUREMENT]
     rows = rows[[*columns, table.VALUE, table.STATUS]]
     kind = np.where(rows[table.MEASUREMENT] == "bits_per_character", "seed", "line")
     return rows.assign(**{base.KIND: kind}).sort_values([base.KIND, *columns], ignore_index=True)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Return one panel per task; bit/character, a row of points per model."""
+    """Return one panel per task and size; bit/character, a row of points per model."""
     seeds = frame[(frame[base.KIND] == "seed") & np.isfinite(frame[table.VALUE].astype(float))]
     if seeds.empty:
         return base.empty()
     with base.styled():
-        tasks = sorted(set(seeds[table.TASK]))
-        most = max(seeds[seeds[table.TASK] == task][table.MODEL].nunique() for task in tasks)
-        figure, axes = base.panels(len(tasks), height=1.4 + 0.34 * most)
-        for axis, task in zip(axes, tasks, strict=True):
-            _panel(axis, seeds[seeds[table.TASK] == task], frame[frame[table.TASK] == task], task)
+        rows = base.with_facets(frame, base.FACETS)
+        seeds = rows.loc[seeds.index]
+        names = sorted(set(seeds[base.FACET]))
+        most = max(seeds[seeds[base.FACET] == name][table.MODEL].nunique() for name in names)
+        figure, axes = base.panels(len(names), height=1.4 + 0.34 * most)
+        for axis, name in zip(axes, names, strict=True):
+            _panel(axis, seeds[seeds[base.FACET] == name], rows[rows[base.FACET] == name], name)
     return figure
 
 

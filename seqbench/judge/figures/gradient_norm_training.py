@@ -13,7 +13,8 @@ from seqbench.plan import Study
 TITLE = "Gradient norm during training, before clipping"
 CAPTION = (
     "Global gradient norm of each training step before it is clipped, median over seeds of blocks of steps; the band "
-    "spans the seeds. Dashed: the norm at which gradients are clipped."
+    "spans the seeds. A training that stopped early keeps its last value. Dashed: the norm at which gradients are "
+    "clipped."
 )
 MEASUREMENT = "gradient_norm"
 
@@ -26,20 +27,21 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Return one panel per task; gradient norm (1, log scale) against training step."""
+    """Return one panel per task and size; gradient norm (1, log scale) against training step."""
     rows = frame[np.isfinite(frame[table.VALUE].astype(float)) & (frame[table.VALUE] > 0)]
     if rows.empty:
         return base.empty()
     with base.styled():
-        tasks = sorted(set(rows[table.TASK]))
-        figure, axes = base.panels(len(tasks), height=2.9)
-        for axis, task in zip(axes, tasks, strict=True):
-            panel = rows[rows[table.TASK] == task]
+        rows = base.with_facets(rows, base.FACETS)
+        names = sorted(set(rows[base.FACET]))
+        figure, axes = base.panels(len(names), height=2.9)
+        for axis, name in zip(axes, names, strict=True):
+            panel = rows[rows[base.FACET] == name]
             _lines(axis, panel)
             axis.axhline(panel["clip_norm"].iloc[0], color=style.INK, linestyle="--", linewidth=0.9, label="clipped at")
             axis.set_yscale("log")
             base.plain_log(axis.yaxis)
-            axis.set(title=task, xlabel="training step", ylabel="gradient norm (1, log scale)")
+            axis.set(title=name, xlabel="training step", ylabel="gradient norm (1, log scale)")
             base.legend(axis)
     return figure
 

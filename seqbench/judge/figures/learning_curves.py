@@ -11,9 +11,8 @@ from seqbench.plan import Study
 
 TITLE = "Learning curves"
 CAPTION = (
-    "Training loss against training step: median over seeds of blocks of steps, the band spans the seeds. Spikes may "
-    "leave the frame. Every model "
-    "of a task sees the same batches, so equal steps are equal tokens."
+    "Training loss against training step: median over seeds of blocks of steps, the band spans the seeds. A training "
+    "that stopped early, solved or diverged, keeps its last value. Spikes may leave the frame."
 )
 MEASUREMENT = "training_loss"
 HEADROOM = 1.25
@@ -21,25 +20,26 @@ HEADROOM = 1.25
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
-    """Return one row per task, variant, seed and block of steps: median training loss in nat."""
+    """Return one row per task, variant, seed and block of steps: median training loss."""
     rows = tables.series[tables.series[table.MEASUREMENT] == MEASUREMENT]
     return base.blocked(rows)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Return one panel per task; training loss (nat) against training step."""
+    """Return one panel per task and size; training loss in its own unit against training step."""
     if frame.empty:
         return base.empty()
     with base.styled():
-        tasks = sorted(set(frame[table.TASK]))
-        figure, axes = base.panels(len(tasks), height=2.9)
-        for axis, task in zip(axes, tasks, strict=True):
-            panel = frame[frame[table.TASK] == task]
+        rows = base.with_facets(frame, base.FACETS)
+        names = sorted(set(rows[base.FACET]))
+        figure, axes = base.panels(len(names), height=2.9)
+        for axis, name in zip(axes, names, strict=True):
+            panel = rows[rows[base.FACET] == name]
             _lines(axis, panel)
             first = panel[panel[table.AT] == panel[table.AT].min()][table.VALUE].median()
             if panel[table.VALUE].max() > HEADROOM * first:
                 axis.set_ylim(top=HEADROOM * first, bottom=min(0.0, float(panel[table.VALUE].min())))
-            axis.set(title=task, xlabel="training step", ylabel="training loss (nat)")
+            axis.set(title=name, xlabel="training step", ylabel=f"training loss ({panel[table.UNIT].iloc[0]})")
             base.legend(axis)
     return figure
 

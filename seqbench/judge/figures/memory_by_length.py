@@ -15,7 +15,8 @@ CAPTION = (
     "Above: bytes that one training step keeps for its backward pass, per token; a flat line is memory linear in T, a "
     "rising one is more. The legend gives the fit a + bT + cT² of the bytes of one sequence, and the share of the "
     "quadratic term at the largest T. Below: bytes of the state carried from token to token, per sequence. All scales "
-    "are logarithmic. Both counts are exact and do not depend on the machine."
+    "are logarithmic. Both counts are exact for the kernels that ran; what a fused kernel keeps inside itself counts "
+    "where it is saved as a tensor."
 )
 SAVED, STATE = "saved_bytes_per_token", "state_bytes"
 NEGLIGIBLE = 5e-4

@@ -97,7 +97,9 @@ def ordered(models: Iterable[str]) -> list[str]:
 
 def _label(name: str, options: Mapping[str, Scalar]) -> str:
     left = dict(options)
-    label = FAMILY_LABELS.get(name, name.removesuffix(":build").rpartition("/")[2])
+    own = name.removesuffix(":build").rpartition("/")[2]
+    # matplotlib hides labels that begin with an underscore and reads dollar signs as mathematics
+    label = FAMILY_LABELS.get(name, own.lstrip("_").replace("$", r"\$") or "own model")
     if name == "rnn":
         activation = str(left.pop("activation", "tanh"))
         label += f" {'ReLU' if activation == 'relu' else activation}"

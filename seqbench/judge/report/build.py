@@ -21,8 +21,7 @@ from seqbench.judge.claims.base import ClaimVerdict, given, interval, number
 from seqbench.judge.figures import FIGURES, style
 from seqbench.judge.report import svg, verdicts
 from seqbench.judge.table import Tables
-from seqbench.plan import Study
-from seqbench.preregistration import installed
+from seqbench.plan import Study, left_out
 from seqbench.record import Record
 from seqbench.store import Contents
 
@@ -93,7 +92,7 @@ def build(study: Study, contents: Contents) -> Report:
     return Report(
         id=identity,
         title=study.suite.title,
-        exploratory=not study.confirmatory,
+        exploratory=bool(study.exploratory),
         claims=judged,
         figures=tuple(_drawing(name, tables, study) for name in FIGURES.names()),
         figures_of={name: verdicts.module_of(name).FIGURES for name in study.preregistration.claims},
@@ -180,12 +179,9 @@ def _drawing(name: str, tables: Tables, study: Study) -> Drawing:
 def _alerts(study: Study, contents: Contents, tables: Tables) -> tuple[str, ...]:
     cells = tables.cells
     found = []
-    if study.development:
-        found.append("Exploratory: this study ran on development seeds, so no verdict here is confirmatory.")
-    if study.preregistration_sha256 != study.preregistration.sha256:
-        found.append("Exploratory: the margins in study.json were changed after the study was made.")
-    if any(installed().claims.get(name) is None for name in study.preregistration.claims):
-        found.append("Some claims of this study are not pre-registered in this version of seqbench.")
+    if study.exploratory:
+        found.append(f"Exploratory: {'; '.join(study.exploratory)}. No verdict here is confirmatory.")
+    found += [f"Left out: {entry.what} ({_plural(entry.cells, 'cell')}): {entry.why}." for entry in left_out(study)]
     missing = int((cells[table.STATUS] == table.MISSING).sum())
     if missing:
         found.append(f"{missing} of {len(cells)} planned cells have no record yet; what needs them is not tested.")
@@ -243,8 +239,8 @@ def _generated(study: Study, tables: Tables) -> tuple[Corpus, ...]:
         span = number(floors.min()) if floors.nunique() == 1 else f"{number(floors.min())} to {number(floors.max())}"
         facts = (
             *(f"{key} {value}" for key, value in sorted(card.items())),
-            f"exact entropy of the held-out text {span} bit/character over {_plural(len(floors), 'seed')}",
-            "generated anew from the seed of each cell, so it has no file and no sha256",
+            f"exact entropy of the scored characters {span} bit/character",
+            "one fixed held-out text for all seeds, training text drawn anew from each seed: no file, no sha256",
         )
         found.append(Corpus(name=str(task).capitalize(), sha256="", facts=facts))
     return tuple(found)
@@ -304,8 +300,11 @@ def _libraries() -> dict[str, str]:
 
 def _rerun(study: Study) -> tuple[str, ...]:
     extra = " --corpus NAME_OR_PATH" if study.corpus else ""
+    extra += f" --split {study.corpus.split}" if study.corpus else ""
     extra += " --development" if study.development else ""
     name = study.suite_name
+    if study.suite_source == "own":
+        return (f"seqbench run --suite PATH/TO/{name}.toml --results results/{name}{extra}   # your own suite file",)
     return (
         f"seqbench run --suite {name} --results results/{name}{extra}",
         f"seqbench report --results results/{name} --out reports/{name}",

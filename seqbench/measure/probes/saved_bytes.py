@@ -1,4 +1,4 @@
-"""Bytes that autograd keeps between forward and backward: deterministic, and the same on every machine.
+"""Bytes that autograd keeps between forward and backward: deterministic for the kernels that run.
 
 Counted by hooks on saved tensors: each distinct storage once, parameters left out. What a fused kernel keeps inside
 itself without saving it as a tensor, and the transient peak, are not in it.

@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import judged_studies as studies
+import pandas as pd
 import pytest
 
 from seqbench.errors import StoreError
@@ -81,7 +82,7 @@ def test_text_from_records_is_escaped(page):
 def test_corpora_are_named_by_their_whole_hash(page):
     """A real text by all 64 digits of its sha256, the generated one by its exact entropy."""
     assert "ab" * 32 in page
-    assert "exact entropy of the held-out text 0.530 bit/character" in page
+    assert "exact entropy of the scored characters 0.530 bit/character" in page
 
 
 def test_failures_and_missing_cells_are_alerts(report):
@@ -113,7 +114,7 @@ def test_a_development_study_is_never_confirmatory():
     """Development seeds make every verdict of the page exploratory."""
     study = studies.study(("C8",), seeds=2, development=True)
     report = build.build(study, studies.contents(study))
-    assert report.alerts[0] == "Exploratory: this study ran on development seeds, so no verdict here is confirmatory."
+    assert report.alerts[0].startswith("Exploratory: it ran on development seeds")
     assert "seqbench report · exploratory" in build.page(report)
 
 
@@ -185,3 +186,36 @@ def test_variants_of_a_family_differ_without_colour():
     ]
     looks = [(style.look(model).marker, style.look(model).line) for model in models]
     assert len(set(looks)) == len(looks)
+
+
+def test_the_own_suite_of_an_author_is_never_confirmatory():
+    """Whoever chooses cells and seeds may have looked at data before: own suites are exploratory, and say so."""
+    study = studies.study(("C8",), seeds=2).model_copy(update={"suite_source": "own"})
+    assert "its suite is its author's own" in study.exploratory
+
+
+def test_a_training_that_stops_early_keeps_its_last_value():
+    """A solved seed stays in the median to the end: the curve does not jump up when it is done."""
+    from seqbench.judge import table
+    from seqbench.judge.figures import base
+
+    shared = {
+        table.TASK: "t",
+        table.LENGTH: 9,
+        table.WIDTH: 8,
+        table.PARAMS: "{}",
+        table.MODEL: "rnn",
+        table.UNIT: "nat",
+    }
+    short = [shared | {table.SEED: 1, table.AT: step, table.VALUE: 0.01} for step in (1.0, 2.0)]
+    long = [shared | {table.SEED: 2, table.AT: step, table.VALUE: 2.0} for step in (1.0, 2.0, 3.0, 4.0)]
+    found = base.blocked(pd.DataFrame(short + long))
+    assert list(found[found[table.SEED] == 1][table.VALUE]) == [0.01] * 4
+
+
+def test_names_that_drawing_libraries_read_as_commands_stay_text():
+    """A model file may be called with an underscore in front or with dollar signs; it keeps its name in the legend."""
+    from seqbench.judge.figures import style
+
+    assert style.look("_mine.py:build").label == "mine.py"
+    assert style.look("a/$x_{b$.py:build").label == r"\$x_{b\$.py"
