@@ -164,7 +164,9 @@ def report(
 
 @app.command("list")
 def list_names(
-    kind: Annotated[str, typer.Argument(help="models, tasks, claims, suites, probes, figures, generators or executors")],
+    kind: Annotated[
+        str, typer.Argument(help="models, tasks, claims, suites, probes, figures, generators or executors")
+    ],
     as_json: Json = False,
     tasks: Tasks = None,
 ) -> None:

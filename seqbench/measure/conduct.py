@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from itertools import chain
 from pathlib import Path
 from typing import get_args
@@ -18,7 +17,7 @@ from seqbench.measure.corpora import text as real_text
 from seqbench.measure.environment import describe
 from seqbench.measure.executors import EXECUTORS
 from seqbench.measure.executors.base import Execute, Work
-from seqbench.measure.generators import GENERATORS
+from seqbench.measure.generators import GENERATORS, check_parameters
 from seqbench.measure.prepare import Context, text_of
 from seqbench.plan import Planned, Study
 from seqbench.record import Record, Status
@@ -41,11 +40,11 @@ class Settings:
 
 
 def statuses(names: Iterable[str]) -> tuple[Status, ...]:
-    """Return the statuses of these names.
+    """Return the statuses of these names that may be tried again: all but ok.
 
-    Raises UnknownName for one that no record can have.
+    Raises UnknownName for any other.
     """
-    known: tuple[Status, ...] = get_args(Status)
+    known: tuple[Status, ...] = tuple(status for status in get_args(Status) if status != "ok")
     for name in names:
         if name not in known:
             raise unknown("status", name, known)
@@ -123,14 +122,10 @@ def _check_groups(study: Study) -> None:
         card = study.cards[group.task]
         if plan.needs_corpus(card):
             continue
-        generator = GENERATORS.load(card.generator)
         given = card.params | group.params
-        known = [name for name in signature(generator.sample).parameters if name not in ("rng", "batch", "length")]
-        for name in given:
-            if name not in known:
-                raise unknown(f"parameter of {card.generator}", name, known)
+        check_parameters(card.generator, given)
         for length in group.lengths:
-            generator.bounds(length=length, **given)
+            GENERATORS.load(card.generator).bounds(length=length, **given)
 
 
 def _check_text(study: Study, corpus_path: Path | None) -> None:
