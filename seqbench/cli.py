@@ -128,9 +128,11 @@ def plan(
     if not as_json:
         at_a_time = workers or usable_cores()
         seconds = sum(entry.seconds for entry in summary)
-        todo = sum(entry.cells - entry.cached for entry in summary if not entry.left_out)
+        outstanding = sum(entry.cells - entry.cached for entry in summary if not entry.left_out)
         on = terminal.count(at_a_time, "core")
-        terminal.say(f"{terminal.count(todo, 'cell')} to run, about {terminal.duration(seconds / at_a_time)} on {on}")
+        terminal.say(
+            f"{terminal.count(outstanding, 'cell')} to run, about {terminal.duration(seconds / at_a_time)} on {on}"
+        )
 
 
 @app.command()

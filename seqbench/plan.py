@@ -200,15 +200,15 @@ def summary(study: Study, held: Mapping[str, Record], *, costs: "Costs") -> tupl
     lines = []
     for group in study.suite.groups:
         own = [entry for entry in entries if entry.group == group.name]
-        todo = [entry for entry in own if entry.fingerprint not in held]
+        outstanding = [entry for entry in own if entry.fingerprint not in held]
         omitted = reasons.get(group.name)
         lines.append(
             Summary(
                 name=group.name,
                 task=group.task,
                 cells=len(own) or (omitted.cells if omitted else 0),
-                cached=len(own) - len(todo),
-                seconds=sum(costs.seconds(entry.cell) for entry in todo),
+                cached=len(own) - len(outstanding),
+                seconds=sum(costs.seconds(entry.cell) for entry in outstanding),
                 left_out=omitted.why if omitted else "",
             )
         )

@@ -79,12 +79,16 @@ class Watch:
         self._todo = 0
         self._done: set[str] = set()
 
-    def started(self, todo: int, planned: int) -> None:
+    def started(self, outstanding: int, planned: int) -> None:
         """Say how many cells there are to do of those planned."""
-        self._todo = todo
-        say(f"{todo} of {count(planned, 'cell')} to do" if todo else f"{count(planned, 'cell')}: each has its record")
+        self._todo = outstanding
+        say(
+            f"{outstanding} of {count(planned, 'cell')} to do"
+            if outstanding
+            else f"{count(planned, 'cell')}: each has its record"
+        )
         if self._bar and self._task is not None:
-            self._bar.update(self._task, total=todo)
+            self._bar.update(self._task, total=outstanding)
 
     def finished(self, record: Record) -> None:
         """Show that one cell has its record; failures are always shown in full."""

@@ -53,3 +53,30 @@ def test_a_cell_runs_on_the_device_and_agrees_with_the_cpu(model, task, probe, l
     assert all(map(math.isfinite, values))
     if measurement in ("gradient_slope", "state_bytes"):
         assert values[0] == pytest.approx(values[1], abs=1e-3)
+
+
+def test_a_panel_on_the_device_has_events_and_memory(tmp_path):
+    """Timed on the GPU, a model's record has the device's own time, within the wall's, and the peak of its memory."""
+    from seqbench import store
+    from seqbench.cell import TimingConfig
+    from seqbench.measure import conduct
+
+    timing = TimingConfig(batch=8, processes=1, rounds=3)
+    group = Group(
+        name="g",
+        task="uniform_tokens",
+        probe="training_time",
+        models=("lstm", "transformer"),
+        lengths=(64,),
+        width=32,
+        seeds=1,
+        timing=timing,
+    )
+    suite = Suite(title="t", groups=(group,))
+    study = plan.study("gpu", suite, known_models=MODELS, known_probes=PROBES, development=True)
+    conduct.conduct(study, tmp_path, settings=conduct.Settings(device="cuda"))
+    for record in store.contents(tmp_path).accepted().values():
+        assert record.status in ("ok", "contended")
+        if record.status == "ok":
+            assert 0 < record.measured("device_share_of_wall").value <= 1.05
+            assert record.measured("peak_allocated_bytes").value > 0

@@ -77,11 +77,11 @@ def conduct(
         store.sweep(folder)
         planned = plan.planned(study)
         held = store.contents(folder)
-        todo = _due(planned, held, retry=settings.retry)
-        started(len(todo), len(planned))
+        outstanding = _due(planned, held, retry=settings.retry)
+        started(len(outstanding), len(planned))
         costs = plan.Costs.of(held.accepted().values(), machine=describe(settings.device, threads=1).machine)
         context = _context(study, settings, corpus_path)
-        shared = [entry for entry in todo if entry.cell.lane == "shared"]
+        shared = [entry for entry in outstanding if entry.cell.lane == "shared"]
         longest_first = sorted(shared, key=lambda entry: -costs.seconds(entry.cell))
         work = Work(
             run=partial(runner.run_cell, context=context),
@@ -90,7 +90,7 @@ def conduct(
             workers=settings.workers,
         )
         for record in chain(
-            _timed(plan.panels(planned), todo, context, settings.timeout_seconds),
+            _timed(plan.panels(planned), outstanding, context, settings.timeout_seconds),
             _records(longest_first, work, execute),
         ):
             store.save(folder, record)
@@ -148,10 +148,10 @@ def _records(cells: Iterable[Planned], work: Work, execute: Execute) -> Iterator
 
 
 def _timed(
-    panels: Iterable[tuple[Planned, ...]], todo: Iterable[Planned], context: Context, timeout_seconds: float
+    panels: Iterable[tuple[Planned, ...]], outstanding: Iterable[Planned], context: Context, timeout_seconds: float
 ) -> Iterator[Record]:
     """Time every panel that lacks a record of any of its cells, whole: a panel is the unit of resuming."""
-    lacking = {entry.fingerprint for entry in todo}
+    lacking = {entry.fingerprint for entry in outstanding}
     due = [members for members in panels if lacking & {entry.fingerprint for entry in members}]
     again = []
     for finding in panel.run(due, context=context, timeout_seconds=timeout_seconds):

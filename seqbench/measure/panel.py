@@ -114,7 +114,9 @@ def findings(panel: Panel, parts: Sequence[Part], *, seconds: float) -> tuple[Fi
             Measurement(name="processes", value=float(len(parts)), unit="1"),
         )
         times = [value for part in parts for value in part.rounds.seconds[key]]
-        own = () if why else _times(times, keep) + _memory([part.peak_bytes.get(key) for part in parts])
+        device = [value for part in parts for value in part.rounds.device_seconds.get(key, ())]
+        memory = _memory([part.peak_bytes.get(key) for part in parts])
+        own = () if why else (*_times(times, keep), *_device_times(device, times), *memory)
         found.append(
             Finding(
                 planned=planned,
@@ -142,6 +144,17 @@ def _times(times: Sequence[float], keep: Sequence[bool]) -> tuple[Measurement, .
     return (
         _series("seconds_per_token", "s/token", times, value=middle),
         Measurement(name="tokens_per_second", value=1 / middle, unit="token/s"),
+    )
+
+
+def _device_times(device: Sequence[float], wall: Sequence[float]) -> tuple[Measurement, ...]:
+    """Return what the device's own clock says, and which share of the wall's time that is; nothing without one."""
+    if not device:
+        return ()
+    share = median(own / seen for own, seen in zip(device, wall, strict=True))
+    return (
+        _series("device_seconds_per_token", "s/token", device),
+        Measurement(name="device_share_of_wall", value=share, unit="1"),
     )
 
 

@@ -6,7 +6,8 @@ than a quarter of a core, is contended: it has no number.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 
 import torch
@@ -36,12 +37,14 @@ class Block:
 class Rounds:
     """What one process measured: seconds per token by model and round, the canary before each, and foreign load.
 
-    seconds, canaries: model -> one value per round. foreign_cores: cores that other processes kept busy meanwhile.
+    seconds, canaries: model -> one value per round. device_seconds: per token by the device's own clock, where it has
+    one. foreign_cores: cores that other processes kept busy meanwhile.
     """
 
     seconds: Mapping[str, tuple[float, ...]]
     canaries: Mapping[str, tuple[float, ...]]
     foreign_cores: float
+    device_seconds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def time_rounds(
@@ -58,17 +61,22 @@ def time_rounds(
     repeats = {name: warm_up(blocks[name], seconds=warmup_seconds, ports=ports) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     canaries: dict[str, list[float]] = {name: [] for name in names}
+    device: dict[str, list[float]] = {name: [] for name in names}
     begun, load = ports.now(), ports.load()
     for _ in range(rounds):
         for index in torch.randperm(len(names), generator=rng).tolist():
             name = names[index]
-            canaries[name].append(min(_timed(canary, ports) for _ in range(CANARY_REPEATS)))
-            elapsed = _timed(lambda name=name: _repeat(blocks[name].call, repeats[name]), ports)  # type: ignore[misc]
-            seconds[name].append(elapsed / (repeats[name] * blocks[name].tokens))
+            canaries[name].append(min(_timed(canary, ports)[0] for _ in range(CANARY_REPEATS)))
+            wall, own = _timed(partial(_repeat, blocks[name].call, repeats[name]), ports)
+            tokens = repeats[name] * blocks[name].tokens
+            seconds[name].append(wall / tokens)
+            if own is not None:
+                device[name].append(own / tokens)
     return Rounds(
         seconds={name: tuple(values) for name, values in seconds.items()},
         canaries={name: tuple(values) for name, values in canaries.items()},
         foreign_cores=foreign_cores(load, ports.load(), seconds=ports.now() - begun),
+        device_seconds={name: tuple(values) for name, values in device.items() if values},
     )
 
 
@@ -115,12 +123,13 @@ def matmul_canary(device: torch.device) -> Callable[[], object]:
     return lambda: matrix @ matrix
 
 
-def _timed(call: Callable[[], object], ports: Ports) -> float:
+def _timed(call: Callable[[], object], ports: Ports) -> tuple[float, float | None]:
+    """Return the seconds of a call by the wall, device done before and after, and by the device's own clock."""
     ports.wait()
     begun = ports.now()
-    call()
+    device = ports.run(call)
     ports.wait()
-    return ports.now() - begun
+    return ports.now() - begun, device
 
 
 def _repeat(call: Callable[[], object], times: int) -> None:

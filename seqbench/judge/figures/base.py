@@ -116,6 +116,15 @@ def blocked(rows: pd.DataFrame) -> pd.DataFrame:
     return result[[*columns, table.AT, table.VALUE, table.UNIT]].sort_values([*columns, table.AT], ignore_index=True)
 
 
+def bands(axis: Axes, panel: pd.DataFrame) -> None:
+    """Draw a line per model, the median over seeds at every step, with a band that spans the seeds."""
+    for model in style.ordered(panel[table.MODEL]):
+        look = style.look(model)
+        at = panel[panel[table.MODEL] == model].groupby(table.AT)[table.VALUE]
+        axis.fill_between(at.min().index, at.min(), at.max(), color=look.colour, alpha=0.12, linewidth=0)
+        axis.plot(at.median(), color=look.colour, linestyle=look.line, linewidth=1.3, label=look.label)
+
+
 def timed(tables: Tables, probes: tuple[str, ...]) -> pd.DataFrame:
     """Return one row per timing cell that ran: median seconds per token over the rounds that count, interval, n.
 

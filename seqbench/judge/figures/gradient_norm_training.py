@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seqbench.judge import table
@@ -37,18 +36,10 @@ def draw(frame: pd.DataFrame) -> Figure:
         figure, axes = base.panels(len(names), height=2.9)
         for axis, name in zip(axes, names, strict=True):
             panel = rows[rows[base.FACET] == name]
-            _lines(axis, panel)
+            base.bands(axis, panel)
             axis.axhline(panel["clip_norm"].iloc[0], color=style.INK, linestyle="--", linewidth=0.9, label="clipped at")
             axis.set_yscale("log")
             base.plain_log(axis.yaxis)
             axis.set(title=name, xlabel="training step", ylabel="gradient norm (1, log scale)")
             base.legend(axis)
     return figure
-
-
-def _lines(axis: Axes, panel: pd.DataFrame) -> None:
-    for model in style.ordered(panel[table.MODEL]):
-        look = style.look(model)
-        at = panel[panel[table.MODEL] == model].groupby(table.AT)[table.VALUE]
-        axis.fill_between(at.min().index, at.min(), at.max(), color=look.colour, alpha=0.12, linewidth=0)
-        axis.plot(at.median(), color=look.colour, linestyle=look.line, linewidth=1.3, label=look.label)

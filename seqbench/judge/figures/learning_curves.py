@@ -1,11 +1,10 @@
 """Training loss against steps taken."""
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seqbench.judge import table
-from seqbench.judge.figures import base, style
+from seqbench.judge.figures import base
 from seqbench.judge.table import Tables
 from seqbench.plan import Study
 
@@ -35,18 +34,10 @@ def draw(frame: pd.DataFrame) -> Figure:
         figure, axes = base.panels(len(names), height=2.9)
         for axis, name in zip(axes, names, strict=True):
             panel = rows[rows[base.FACET] == name]
-            _lines(axis, panel)
+            base.bands(axis, panel)
             first = panel[panel[table.AT] == panel[table.AT].min()][table.VALUE].median()
             if panel[table.VALUE].max() > HEADROOM * first:
                 axis.set_ylim(top=HEADROOM * first, bottom=min(0.0, float(panel[table.VALUE].min())))
             axis.set(title=name, xlabel="training step", ylabel=f"training loss ({panel[table.UNIT].iloc[0]})")
             base.legend(axis)
     return figure
-
-
-def _lines(axis: Axes, panel: pd.DataFrame) -> None:
-    for model in style.ordered(panel[table.MODEL]):
-        look = style.look(model)
-        at = panel[panel[table.MODEL] == model].groupby(table.AT)[table.VALUE]
-        axis.fill_between(at.min().index, at.min(), at.max(), color=look.colour, alpha=0.12, linewidth=0)
-        axis.plot(at.median(), color=look.colour, linestyle=look.line, linewidth=1.3, label=look.label)

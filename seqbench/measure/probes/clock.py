@@ -31,21 +31,25 @@ class Peak:
 class Ports:
     """What a timing needs of the world.
 
-    now: seconds. load: processor seconds so far. wait: until the device is done. peak: device memory that a call
-    needs, None where the device has no allocator that tells.
+    now: seconds. load: processor seconds so far. wait: until the device is done. run: make a call and return the
+    seconds between events on the device's own clock, None where the device is the processor. peak: device memory that
+    a call needs, None where the device has no allocator that tells.
     """
 
     now: Callable[[], float]
     load: Callable[[], Load]
     wait: Callable[[], None]
+    run: Callable[[Callable[[], object]], float | None]
     peak: Callable[[Callable[[], object]], Peak | None]
 
 
 def this_machine(device: torch.device) -> Ports:
     """Return the real ports: a monotonic clock, the kernel's own accounts, and the device's synchronisation."""
     if device.type == "cuda":
-        return Ports(now=time.perf_counter, load=_load, wait=torch.cuda.synchronize, peak=_cuda_peak)
-    return Ports(now=time.perf_counter, load=_load, wait=_nothing, peak=_no_peak)
+        return Ports(
+            now=time.perf_counter, load=_load, wait=torch.cuda.synchronize, run=_between_events, peak=_cuda_peak
+        )
+    return Ports(now=time.perf_counter, load=_load, wait=_nothing, run=_run, peak=_no_peak)
 
 
 def _load() -> Load:
@@ -60,6 +64,22 @@ def _load() -> Load:
 
 def _nothing() -> None:
     """Wait for nothing: a processor has done its work when the call returns."""
+
+
+def _run(call: Callable[[], object]) -> float | None:
+    """Make a call; the processor has no clock of its own beside the wall's."""
+    call()
+    return None
+
+
+def _between_events(call: Callable[[], object]) -> float | None:
+    """Make a call between two CUDA events and return the seconds between them."""
+    begun, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    begun.record()
+    call()
+    ended.record()
+    ended.synchronize()
+    return float(begun.elapsed_time(ended)) / 1000
 
 
 def _no_peak(_call: Callable[[], object]) -> Peak | None:

@@ -12,7 +12,13 @@ def ports_with(foreign):
     """A machine on which others keep this many cores busy during the doctor's one look of a second."""
     looks = iter([0.0, 1.0])
     loads = iter([Load(10.0, 5.0), Load(10.5 + foreign, 5.5)])
-    return Ports(now=lambda: next(looks), load=lambda: next(loads), wait=lambda: None, peak=lambda call: None)
+    return Ports(
+        now=lambda: next(looks),
+        load=lambda: next(loads),
+        wait=lambda: None,
+        run=lambda call: None,
+        peak=lambda call: None,
+    )
 
 
 def found(folder, foreign=0.0):

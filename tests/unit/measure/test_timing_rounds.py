@@ -1,6 +1,7 @@
 """Timing with a fake clock: ratios, canaries and contention are arithmetic."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,8 @@ from seqbench.plan import Planned
 class World:
     """A machine whose time passes only when something is called, and whose other processes use a known share."""
 
-    def __init__(self, *, foreign=0.0):
+    def __init__(self, *, foreign=0.0, device_share=None):
+        self.device_share = device_share
         self.time, self.foreign, self.waits, self.log = 100.0, foreign, 0, []
 
     def takes(self, seconds, name="x"):
@@ -34,8 +36,15 @@ class World:
             now=lambda: self.time,
             load=lambda: Load(everybody=self.time * (1 + self.foreign), own=self.time),
             wait=wait,
+            run=self.run,
             peak=lambda call: None,
         )
+
+    def run(self, call):
+        """A device whose own clock sees this share of the wall's time; none where the share is None."""
+        begun = self.time
+        call()
+        return None if self.device_share is None else self.device_share * (self.time - begun)
 
 
 def timed(world, blocks, *, count=4, canary=0.01, warmup=0.0):
@@ -174,3 +183,23 @@ def test_the_device_is_waited_for_around_every_timing():
     world = World()
     timed(world, {"a": Block(call=world.takes(0.1), tokens=1)}, count=3)
     assert world.waits == 1 + 3 * 2 * (1 + rounds.CANARY_REPEATS)
+
+
+def test_the_devices_own_clock_is_told_beside_the_walls():
+    """Where the device has events, their time per token is kept, and the share of the wall's time that they explain."""
+    found = timed(World(device_share=0.8), {"a": Block(call=lambda: None, tokens=1)}, count=1)
+    assert found.device_seconds == {"a": (0.0,)}
+    world = World(device_share=0.8)
+    found = timed(world, {"a": Block(call=world.takes(0.2), tokens=50)}, count=3)
+    assert found.seconds["a"] == pytest.approx([0.004] * 3)
+    assert found.device_seconds["a"] == pytest.approx([0.0032] * 3)
+
+
+def test_a_record_tells_how_much_of_the_wall_the_device_worked(two_cells):
+    """Device events become a measurement with the share of the wall's time; without a device there is none."""
+    first, second = two_cells
+    part = part_of(two_cells, [(1.0,) * 4, (1.0,) * 4])
+    with_events = replace(part, rounds=replace(part.rounds, device_seconds={first.fingerprint: (0.5,) * 4}))
+    found = {f.planned.fingerprint: by_name(f) for f in panels.findings(two_cells, [with_events], seconds=1.0)}
+    assert found[first.fingerprint]["device_share_of_wall"].value == 0.5
+    assert "device_share_of_wall" not in found[second.fingerprint]
