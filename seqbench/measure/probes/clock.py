@@ -74,7 +74,7 @@ def _run(call: Callable[[], object]) -> float | None:
 
 def _between_events(call: Callable[[], object]) -> float | None:
     """Make a call between two CUDA events and return the seconds between them."""
-    begun, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    begun, ended = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     begun.record()
     call()
     ended.record()
