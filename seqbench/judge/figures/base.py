@@ -4,6 +4,7 @@ A figure's module offers `TITLE`, `CAPTION`, `select(tables, study) -> frame` (t
 `draw(frame) -> Figure`. An empty frame gives a figure that says so.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -184,11 +185,20 @@ def with_facets(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     words = {table.LENGTH: "T", table.WIDTH: "width", table.PARAMS: "", table.TASK: ""}
     texts = [
         ", ".join(
-            f"{words.get(name, name)} {_whole(row[name])}".strip() for name in columns if row[name] not in ("", "{}")
+            f"{words.get(name, name)} {_plain(name, row[name])}".strip()
+            for name in columns
+            if row[name] not in ("", "{}")
         )
         for row in rows[list(columns)].to_dict("records")
     ]
     return rows.assign(**{FACET: texts})
+
+
+def _plain(name: str, value: object) -> str:
+    """Return a value as people read it; parameters as "order sorted" rather than as JSON."""
+    if name != table.PARAMS:
+        return _whole(value)
+    return ", ".join(f"{key} {_whole(inner)}" for key, inner in sorted(json.loads(str(value)).items()))
 
 
 def _whole(value: object) -> str:
