@@ -23,10 +23,21 @@ claims = ["C1"]
 name = "slopes"
 task = "onehot"
 probe = "input_gradient"
-models = ["rnn", "rnn@activation=relu,init=identity", "gru", "lstm"]
+models = ["rnn", "rnn@activation=relu,init=identity", "gru", "sleeper.py:build"]
 lengths = [200]
 width = 32
 seeds = 15
+"""
+SLEEPER = """
+import pathlib, time
+from seqbench.measure.models.rnn import Options, build as build_rnn
+
+def build(spec):
+    asleep = pathlib.Path("asleep")
+    if not asleep.exists():  # once, and longer than the test waits for workers to die
+        asleep.touch()
+        time.sleep(120)
+    return build_rnn(spec)
 """
 
 
@@ -51,7 +62,8 @@ def start(results, suite):
         "--workers",
         "2",
     ]
-    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, start_new_session=True, cwd=suite.parent, **quiet)
 
 
 def records(results):
@@ -68,11 +80,12 @@ def wait_for(condition, *, seconds):
 @pytest.mark.slow
 @pytest.mark.parametrize("whole_group", [False, True], ids=["parent alone", "whole group"])
 def test_a_killed_run_leaves_nobody_behind_and_resumes_whole(tmp_path, whole_group):
-    """After SIGKILL in the middle no process lives on; the next call runs the rest, every cell exactly once."""
+    """After SIGKILL in the middle of a long cell no process lives on; the next call runs the rest, each cell once."""
     suite, results = tmp_path / "many.toml", tmp_path / "R"
     suite.write_text(SUITE)
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
     process = start(results, suite)
-    wait_for(lambda: len(records(results)) >= 5, seconds=120)
+    wait_for(lambda: len(records(results)) >= 5 and (tmp_path / "asleep").exists(), seconds=120)
     family = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
     assert len(family) >= 3  # the parent and two workers at least
     if whole_group:
@@ -83,7 +96,7 @@ def test_a_killed_run_leaves_nobody_behind_and_resumes_whole(tmp_path, whole_gro
     wait_for(lambda: not any(alive(pid) for pid in family), seconds=15)
     before = len(records(results))
     assert 5 <= before < 60
-    seqbench("run", "--suite", suite, "--results", results)
+    seqbench("run", "--suite", suite, "--results", results, cwd=tmp_path)
     assert len(records(results)) == 60
     validated = seqbench("results", "validate", "--results", results)
     assert validated.stdout == "complete: 60 planned cells, each with exactly one accepted record; no broken file\n"

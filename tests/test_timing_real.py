@@ -29,18 +29,16 @@ def burn(until):
 
 
 @pytest.fixture
-def neighbours():
-    """One process per core that computes for nothing, until the test is over."""
+def neighbour():
+    """A process that computes for nothing on one core, until the test is over."""
     context = multiprocessing.get_context("spawn")
     until = context.Event()
-    busy = [context.Process(target=burn, args=[until], daemon=True) for _ in range(2)]
-    for process in busy:
-        process.start()
+    busy = context.Process(target=burn, args=[until], daemon=True)
+    busy.start()
     time.sleep(0.5)
     yield
     until.set()
-    for process in busy:
-        process.join()
+    busy.join()
 
 
 @pytest.mark.slow
@@ -57,8 +55,8 @@ def test_a_panel_gives_one_record_per_model_with_a_shared_id(tmp_path, probe):
 
 
 @pytest.mark.slow
-def test_a_panel_beside_a_busy_neighbour_is_contended(tmp_path, neighbours):
-    """With other processes burning cores beside it, a panel is tried twice and comes out contended, numberless."""
+def test_a_panel_beside_a_busy_neighbour_is_contended(tmp_path, neighbour):
+    """With another process burning a core beside it, a panel is tried twice and comes out contended, numberless."""
     conduct.conduct(study_of("training_time"), tmp_path, settings=conduct.Settings())
     held = store.contents(tmp_path)
     assert len(held.records) == 4  # two models, two attempts
