@@ -1,15 +1,20 @@
 """Running a cell: what goes wrong is a status, and the numbers depend on the cell alone."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
+import torch
 
 from seqbench import plan, store
-from seqbench.measure import conduct, prepare, runner
+from seqbench.measure import conduct, models, prepare, runner
 from seqbench.measure.environment import describe
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
+from seqbench.measure.seeds import stream
 from seqbench.suite import Group, Suite
+from seqbench.variant import parse
 
 TRAINING = {"steps": 3, "batch": 4, "learning_rate": 1e-2, "evaluate_every": 2, "evaluation_sequences": 8}
 
@@ -18,6 +23,21 @@ TRAINING = {"steps": 3, "batch": 4, "learning_rate": 1e-2, "evaluate_every": 2, 
 def _own_folder(tmp_path, monkeypatch):
     """Run where own model files lie: a study names them by relative paths only."""
     monkeypatch.chdir(tmp_path)
+
+
+TOKENS_ONLY = """
+import torch
+
+class Mine(torch.nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.table = torch.nn.Embedding(spec.vocab, spec.outputs)
+
+    def forward(self, tokens, state=None):
+        return self.table(tokens), state
+
+build = Mine
+"""
 
 
 def study_of(*, development=True, **changes):
@@ -87,38 +107,27 @@ def test_a_broken_cell_is_an_error_record_without_paths(tmp_path):
     assert (record.status, record.error) == ("error", "RuntimeError: no such thing (in build, broken.py:2)")
 
 
-def test_an_own_model_in_ten_lines_is_trained_and_scored(tmp_path):
-    """A file with a build function is a model: trained, scored and counted like any other."""
+def test_the_readmes_own_model_is_trained_scored_and_streams(tmp_path):
+    """The model that the README shows is one: trained, scored and counted, and in pieces what it is whole."""
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     file = tmp_path / "mine.py"
-    file.write_text(
-        "import torch\n"
-        "class Mine(torch.nn.Module):\n"
-        "    def __init__(self, spec):\n"
-        "        super().__init__()\n"
-        "        self.table = torch.nn.Embedding(spec.vocab, spec.width)\n"
-        "        self.head = torch.nn.Linear(spec.width, spec.outputs)\n"
-        "    def forward(self, tokens, state=None):\n"
-        "        return self.head(self.table(tokens).cumsum(1)), state\n"
-        "build = Mine\n"
-    )
+    file.write_text(source)
     record = run(study_of(models=(f"{file.name}:build",), training=TRAINING))
     assert (record.status, record.error) == ("unsolved", None)
     assert record.model.parameters == 17 * 8 + 8 * 8 + 8
+    spec = models.spec_for(parse("mine.py:build"), vocab=5, outputs=5, width=4, layers=1)
+    model = models.create(parse("mine.py:build"), spec, seed=0).double()
+    tokens = torch.randint(0, 5, (2, 6), generator=stream("tokens"))
+    first, state = model(tokens[:, :2])
+    rest, _ = model(tokens[:, 2:], state)
+    assert torch.allclose(torch.cat((first, rest), dim=1), model(tokens)[0])
 
 
 def test_a_token_model_before_floats_is_structural(tmp_path):
     """A model that takes only tokens is complete; a real-valued task is structural for it, not failed."""
     file = tmp_path / "mine.py"
-    file.write_text(
-        "import torch\n"
-        "class Mine(torch.nn.Module):\n"
-        "    def __init__(self, spec):\n"
-        "        super().__init__()\n"
-        "        self.table = torch.nn.Embedding(spec.vocab, spec.outputs)\n"
-        "    def forward(self, tokens, state=None):\n"
-        "        return self.table(tokens), state\n"
-        "build = Mine\n"
-    )
+    file.write_text(TOKENS_ONLY)
     record = run(study_of(task="onehot", probe="input_gradient", models=(f"{file.name}:build",)))
     assert (record.status, record.error) == (
         "structural",
@@ -160,16 +169,7 @@ def test_an_adding_cell_is_solved_by_what_it_explains(tmp_path):
 def test_a_token_model_before_numbers_to_add_is_structural(tmp_path):
     """A model of tokens alone cannot stand before the adding problem: nothing is trained and nothing fails."""
     file = tmp_path / "mine.py"
-    file.write_text(
-        "import torch\n"
-        "class Mine(torch.nn.Module):\n"
-        "    def __init__(self, spec):\n"
-        "        super().__init__()\n"
-        "        self.table = torch.nn.Embedding(spec.vocab, spec.outputs)\n"
-        "    def forward(self, tokens, state=None):\n"
-        "        return self.table(tokens), state\n"
-        "build = Mine\n"
-    )
+    file.write_text(TOKENS_ONLY)
     record = run(study_of(task="adding", models=(f"{file.name}:build",), training=TRAINING))
     expected = "the model takes only tokens, and this task has real-valued inputs"
     assert (record.status, record.error, record.measurements) == ("structural", expected, ())
