@@ -3,12 +3,11 @@
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 import torch
+from generator_case import Case, mean_and_error
 from scipy.stats import binom, chi2_contingency, chisquare
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from seqbench.errors import InvalidInput, UnknownName
 from seqbench.measure.corpora import chronicle
 from seqbench.measure.corpora.text import Story, split
 from seqbench.measure.generators import GENERATORS
-from seqbench.measure.generators.base import Batch, Sizes
+from seqbench.measure.generators.base import Batch
 from seqbench.measure.generators.count import in_order
 from seqbench.measure.generators.recall import lag_buckets
 from seqbench.measure.seeds import stream
@@ -84,44 +83,6 @@ def count_answers(inputs: Tensor, batch: Batch) -> Tensor:
     return answers
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One generator with parameters, and what only someone who knows the task can say of it.
-
-    oracle: ln p(target), or minus the squared error of a regression, at every scored position, written without the
-    sampler; None where nothing is known. beyond: positions that the task adds to the length it is given.
-    """
-
-    name: str
-    length: int = 32
-    params: Mapping[str, object] = field(default_factory=dict)
-    oracle: Callable[[Tensor, Batch], Tensor] | None = None
-    oracle_length: int = 32
-    beyond: int = 0
-
-    def __str__(self) -> str:
-        return "-".join([self.name, *(str(value) for value in self.params.values() if isinstance(value, str))])
-
-    def batch(self, *seed, batch=64, length=None) -> Batch:
-        """Return a batch from the stream of this case and seed."""
-        rng = stream("test generators", self.name, *seed)
-        return self.module.sample(rng, batch=batch, length=length or self.length, **self.params)
-
-    @property
-    def module(self):
-        """The generator itself."""
-        return GENERATORS.load(self.name)
-
-    @property
-    def sizes(self) -> Sizes:
-        """Return its sizes."""
-        return self.module.sizes(**self.params)
-
-    def bounds(self, length=None):
-        """Return its bounds."""
-        return self.module.bounds(length=length or self.length, **self.params)
-
-
 CASES = (
     Case(name="recall", params={"lag": "fixed"}, oracle=recall_answers),
     Case(name="recall", params={"lag": "loguniform"}, oracle=recall_answers),
@@ -147,12 +108,6 @@ def scored_targets(case, *seed, batches, batch=64) -> list[Tensor]:
     """Return the scored targets of each of some batches."""
     drawn = (case.batch(*seed, number, batch=batch) for number in range(batches))
     return [batch.targets[batch.scored] for batch in drawn]
-
-
-def mean_and_error(values) -> tuple[float, float]:
-    """Return the mean of independent values and its standard error."""
-    array = np.array(values, dtype=np.float64)
-    return float(array.mean()), float(array.std(ddof=1) / math.sqrt(len(array)))
 
 
 def equal(one: Batch, other: Batch) -> bool:
