@@ -1,7 +1,6 @@
 """What every model must do, whatever it is called: design section 5, row "model"."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -9,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seqbench.measure.models import MODELS, create, parameters, spec_for, state_floats
+from seqbench.measure.models import MODELS, costs, create, spec_for
+from seqbench.measure.models.base import tensors_of
 from seqbench.measure.seeds import stream
 from seqbench.variant import parse
 
@@ -52,15 +52,6 @@ def tokens_of(*name, vocab=8, batch=3, length=9) -> Tensor:
     return torch.randint(vocab, (batch, length), generator=stream("test models", *name))
 
 
-def tensors(state) -> Iterator[Tensor]:
-    """Yield the tensors of a nested tuple."""
-    if isinstance(state, Tensor):
-        yield state
-    else:
-        for part in state or ():
-            yield from tensors(part)
-
-
 def gradient_to_inputs(model, tokens, place) -> Tensor:
     """Return the size of the gradient of the logits at one place to the embedding at every place: (T,)."""
     kept = []
@@ -99,8 +90,8 @@ def test_every_position_of_an_encoder_has_a_gradient_to_every_other(name):
 def test_an_encoder_has_no_state(name):
     """It reads a sequence whole: nothing is carried on, and its file says so."""
     model, spec = built(name)
-    assert list(tensors(model(tokens_of())[1])) == []
-    assert state_floats(parse(name), spec, 9) == 0
+    assert list(tensors_of(model(tokens_of())[1])) == []
+    assert costs(parse(name), spec, 9).state_floats == 0
 
 
 @every_causal_variant
@@ -166,25 +157,25 @@ def test_every_parameter_gets_gradient(name):
 @pytest.mark.parametrize("inputs", [None, 3])
 @pytest.mark.parametrize("layers", [1, 3])
 def test_the_parameter_count_is_the_closed_form(name, inputs, layers):
-    """The module has as many parameters as `parameters` says, for tokens and for floats."""
+    """The module has as many parameters as `costs` says, for tokens and for floats."""
     model, spec = built(name, vocab=11, layers=layers, inputs=inputs)
-    assert sum(value.numel() for value in model.parameters()) == parameters(parse(name), spec)
+    assert sum(value.numel() for value in model.parameters()) == costs(parse(name), spec, 9).parameters
 
 
 @every_causal_variant
 def test_the_state_has_the_stated_size(name):
-    """One sequence's state after 9 tokens, read in two pieces, is as many float32 as `state_floats` says."""
+    """One sequence's state after 9 tokens, read in two pieces, is as many float32 as `costs` says."""
     model, spec = built(name)
     _, state = model(tokens_of(batch=2, length=4))
     _, state = model(tokens_of(batch=2, length=5), state)
-    assert 2 * 4 * state_floats(parse(name), spec, 9) == sum(part.nbytes for part in tensors(state))
+    assert 2 * 4 * costs(parse(name), spec, 9).state_floats == sum(part.nbytes for part in tensors_of(state))
 
 
 @every_causal_variant
 def test_the_batch_is_the_first_dimension_of_the_state(name):
     """Every tensor of the state has one row per sequence, so that sequences can be picked and reordered."""
     _, state = built(name)[0](tokens_of(batch=5))
-    assert {5} == {len(part) for part in tensors(state)}
+    assert {5} == {len(part) for part in tensors_of(state)}
 
 
 @every_variant
@@ -234,7 +225,7 @@ def test_floats_are_accepted_in_place_of_tokens(name):
 def test_double_precision_stays_double(name):
     """After model.double() logits and state are float64."""
     logits, state = built(name)[0].double()(tokens_of())
-    assert {torch.float64} == {part.dtype for part in (logits, *tensors(state))}
+    assert {torch.float64} == {part.dtype for part in (logits, *tensors_of(state))}
 
 
 class BytesMade(TorchDispatchMode):
@@ -246,7 +237,7 @@ class BytesMade(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         made = func(*args, **(kwargs or {}))
-        self.total += sum(part.nbytes for part in tensors(made))
+        self.total += sum(part.nbytes for part in tensors_of(made))
         return made
 
 

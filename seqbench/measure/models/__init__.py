@@ -3,10 +3,11 @@
 Names are listed without torch; a model's module, and torch with it, is imported when the model is asked for.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from types import ModuleType, NoneType, UnionType
-from typing import TYPE_CHECKING, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from seqbench.errors import ContractError, InvalidInput, UnknownName
 from seqbench.registry import Registry, is_path, load_path, unknown
@@ -15,7 +16,7 @@ from seqbench.variant import Scalar, Variant
 if TYPE_CHECKING:
     from torch import nn
 
-    from seqbench.measure.models.base import ModelSpec
+    from seqbench.measure.models.base import Costs, ModelSpec
 
 MODELS = Registry(
     "model",
@@ -39,6 +40,7 @@ def spec_for(
     width: int,
     layers: int,
     inputs: int | None = None,
+    hidden: int | None = None,
 ) -> "ModelSpec":
     """Return the spec of a variant at these sizes, its options checked and completed with their defaults.
 
@@ -53,6 +55,8 @@ def spec_for(
         width=width,
         layers=layers,
         inputs=inputs,
+        hidden=hidden,
+        member=_member(variant.name),
         options=_options(variant, _module(variant.name)),
     )
 
@@ -67,16 +71,22 @@ def create(variant: Variant, spec: "ModelSpec", *, seed: int) -> "nn.Module":
     return built
 
 
-def parameters(variant: Variant, spec: "ModelSpec") -> int | None:
-    """Return how many parameters the model has, in closed form; None when its file states none."""
-    closed_form = vars(_module(variant.name)).get("parameters")
-    return None if closed_form is None else int(closed_form(spec))
+def costs(variant: Variant, spec: "ModelSpec", tokens: int) -> "Costs | None":
+    """Return parameters, operations per token and state of the model, in closed form; None when its file has none."""
+    closed_form = vars(_module(variant.name)).get("costs")
+    return None if closed_form is None else cast("Costs", closed_form(spec, tokens))
 
 
-def state_floats(variant: Variant, spec: "ModelSpec", tokens: int) -> int | None:
-    """Return the floats in one sequence's state after `tokens` tokens; None when the file states none."""
-    closed_form = vars(_module(variant.name)).get("state_floats")
-    return None if closed_form is None else int(closed_form(spec, tokens))
+def refusal(variant: Variant, spec: "ModelSpec", *, length: int, lag: int | None) -> str:
+    """Return why this model cannot stand before sequences of this length with answers `lag` back, or nothing."""
+    asked = vars(_module(variant.name)).get("refusal")
+    return "" if asked is None else str(asked(spec, length=length, lag=lag))
+
+
+def width_step(variant: Variant, spec: "ModelSpec") -> int:
+    """Return what the width of this model must be a multiple of."""
+    asked = vars(_module(variant.name)).get("width_step")
+    return 1 if asked is None else int(asked(spec))
 
 
 def _module(name: str) -> ModuleType:
@@ -86,15 +96,21 @@ def _module(name: str) -> ModuleType:
     return module
 
 
+def _member(name: str) -> str:
+    """Return what follows the colon in the name of a family's member, or nothing."""
+    return "" if is_path(name) else name.partition(":")[2]
+
+
 def _options(variant: Variant, module: ModuleType) -> object:
     """Return the module's own `Options` with the variant's values, or None for a module without options."""
-    kind = vars(module).get("Options")
+    of_member = vars(module).get("options")
+    kind = vars(module).get("Options") if of_member is None else of_member(_member(variant.name))
     if kind is None:
         _refuse_wrong(variant, {})
         return None
     if not (isinstance(kind, type) and is_dataclass(kind)):
         raise ContractError(f"model {variant.name}: its Options must be a frozen dataclass")
-    hints = get_type_hints(kind, globalns=vars(module))
+    hints = get_type_hints(kind, globalns=vars(sys.modules[kind.__module__]))
     choices = {field.name: _choices(hints[field.name]) for field in fields(kind)}
     _refuse_wrong(variant, choices)
     return kind(**{name: _as(choices[name], value) for name, value in variant.options})

@@ -5,20 +5,29 @@ A model file offers
 * `build(spec) -> nn.Module` whose `forward(tokens, state=None) -> (logits, state)` takes (B, T) int64 tokens
   (or (B, T, K) floats where `spec.inputs` is K) and the state that an earlier call returned, and returns
   (B, T, V) logits with the state after the last token, so that feeding a sequence in pieces equals feeding it
-  whole. A state is a nested tuple of tensors, each with the batch as its first dimension; only the model
-  looks inside;
+  whole. Only the model looks inside a state; a state that was given is never changed, and its tensors have the
+  batch as their first dimension;
 * `Options`, a frozen dataclass of what may be varied, each field with a default (no class: no options). A
   model that can also be an encoder, in which every position sees the whole sequence, has `causal: bool = True`
-  among them; an encoder's state is empty, and it reads a sequence whole;
-* `parameters(spec) -> int` and `state_floats(spec, tokens) -> int` (of one sequence), closed forms that tests
-  hold against the module.
+  among them; an encoder's state is empty, and it reads a sequence whole. A file that holds a family of models,
+  as `block:gru` and `block:lru`, offers `options(member) -> type` in place of the class;
+* `costs(spec, tokens) -> Costs`, closed forms that tests hold against the module;
+* `refusal(spec, *, length, lag) -> str`, why a model of this spec cannot stand before sequences of this length
+  whose answers lie up to `lag` positions back (None: no one distance), or nothing;
+* `width_step(spec) -> int`, of which the width must be a multiple (every width will do where there is none).
 
 Only `build` is required; a model that takes only tokens and has no options is complete.
+
+A file whose core may stand in the same-block arm offers it alone:
+
+* `mixer(inputs, width, options, *, depth) -> nn.Module`, one layer: (B, T, inputs), state -> (B, T, D), state;
+  `depth` counts the layers below it;
+* `mixer_costs(inputs, width, options, tokens, *, depth) -> Costs`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +47,8 @@ class ModelSpec:
 
     vocab: number of input tokens. outputs: number of classes V of the logits. width: D. layers: L.
     inputs: None for tokens, or the number K of floats per position that `forward` gets in place of tokens.
+    hidden: units of each MLP, the second knob of a model that has MLPs; None for the model's own, 4·D.
+    member: which model of a family, what follows the colon in `block:gru`; empty elsewhere.
     """
 
     vocab: int
@@ -45,12 +56,41 @@ class ModelSpec:
     layers: int
     outputs: int
     inputs: int | None = None
+    hidden: int | None = None
+    member: str = ""
     options: object = None
 
     @property
     def causal(self) -> bool:
         """Return whether position t may see only positions up to t: always, unless the options say `causal=False`."""
         return bool(getattr(self.options, "causal", True))
+
+    @property
+    def mlp(self) -> int:
+        """Return the units of each MLP, 4·D where nothing else is asked for."""
+        return 4 * self.width if self.hidden is None else self.hidden
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What a model costs, in closed form.
+
+    parameters: all of them, embedding tables included. flops: of one forward pass per token, over a sequence of
+    `tokens`: two per multiply-add of a matrix product or convolution, nothing for elementwise work; attention counts
+    the full T × T matrices. state_floats: of one sequence's state after `tokens`.
+    """
+
+    parameters: int
+    flops: int
+    state_floats: int
+
+    def __add__(self, other: "Costs") -> "Costs":
+        """Return the costs of both together."""
+        return Costs(
+            parameters=self.parameters + other.parameters,
+            flops=self.flops + other.flops,
+            state_floats=self.state_floats + other.state_floats,
+        )
 
 
 def options_of(spec: ModelSpec, kind: type[OptionsType]) -> OptionsType:
@@ -62,32 +102,150 @@ def options_of(spec: ModelSpec, kind: type[OptionsType]) -> OptionsType:
     return spec.options
 
 
-class Recurrent(nn.Module):
-    """Embedding, recurrent cells, linear head: all that the recurrent models share.
+def tensors_of(state: Any) -> Iterator[Tensor]:
+    """Yield every tensor of a state once: of a tensor, of tuples, lists and dicts, and of what objects hold."""
+    return _tensors_of(state, seen=set())
 
-    front: (B, T) tokens -> (B, T, D); floats go straight into the cells.
-    cells: the torch recurrence that holds the weights.
-    advance: how the cells run over (B, T, I) inputs from a state of `states` (L, B, D) tensors.
+
+def _tensors_of(state: Any, *, seen: set[int]) -> Iterator[Tensor]:
+    if id(state) in seen or isinstance(state, str | bytes | int | float | type | nn.Module):
+        return
+    seen.add(id(state))
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, dict):
+        for part in state.values():
+            yield from _tensors_of(part, seen=seen)
+    elif isinstance(state, tuple | list):
+        for part in state:
+            yield from _tensors_of(part, seen=seen)
+    else:
+        yield from _tensors_of(getattr(state, "__dict__", {}), seen=seen)
+
+
+def front(spec: ModelSpec, *, projects: bool) -> nn.Module:
+    """Return what reads the inputs: an embedding of tokens; floats are projected to D, or taken as they come."""
+    if spec.inputs is None:
+        return nn.Embedding(spec.vocab, spec.width)
+    return nn.Linear(spec.inputs, spec.width) if projects else nn.Identity()
+
+
+def front_costs(spec: ModelSpec, *, projects: bool) -> Costs:
+    """Return what `front` costs: V·D for a table, (K+1)·D for a projection, nothing for floats as they come."""
+    if spec.inputs is None:
+        return Costs(parameters=spec.vocab * spec.width, flops=0, state_floats=0)
+    return linear_costs(spec.inputs, spec.width) if projects else Costs(parameters=0, flops=0, state_floats=0)
+
+
+def linear_costs(inputs: int, outputs: int, *, bias: bool = True) -> Costs:
+    """Return what a linear map at every position costs: I·O (+ O) parameters, 2·I·O per token."""
+    return Costs(parameters=(inputs + bias) * outputs, flops=2 * inputs * outputs, state_floats=0)
+
+
+class Recurrent(nn.Module):
+    """Embedding, recurrent cells, linear head: all that the recurrent models share; floats go straight into the cells.
+
+    mixer: makes the cells for inputs of a size: (B, T, I), state -> (B, T, D), state.
     """
 
-    def __init__(self, spec: ModelSpec, *, cells: Callable[..., nn.RNNBase], advance: Advance, states: int = 1) -> None:
+    def __init__(self, spec: ModelSpec, mixer: Callable[[int], nn.Module]) -> None:
         super().__init__()
-        self.front = nn.Embedding(spec.vocab, spec.width) if spec.inputs is None else nn.Identity()
-        self.cells = cells(spec.inputs or spec.width, spec.width, spec.layers, batch_first=True)
+        self.front = front(spec, projects=False)
+        self.mixer = mixer(spec.inputs or spec.width)
         self.head = nn.Linear(spec.width, spec.outputs)
-        self.advance = advance
-        self.states = states
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Return logits and the state after the last token: (B, T) -> (B, T, V), `states` × (B, L, D)."""
-        inputs = self.front(tokens)  # (B, T, D), or (B, T, K) floats as they came
+        hidden, after = self.mixer(self.front(tokens), state)
+        return self.head(hidden), after
+
+
+class Block(nn.Module):
+    """A mixer and an MLP, each with a norm before and a residual around: the same surroundings for every mixer.
+
+    x ← x + M(LN(x))
+    x ← x + W₂ GELU(W₁ LN(x) + b₁) + b₂     W₁: D -> `hidden`
+    """
+
+    def __init__(self, mixer: nn.Module, *, width: int, hidden: int) -> None:
+        super().__init__()
+        self.norm_mixer = nn.LayerNorm(width)
+        self.mixer = mixer
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+    def forward(self, x: Tensor, state: Any, *shared: Any) -> tuple[Tensor, Any]:
+        """Return output and the mixer's state: (B, T, D) -> (B, T, D); `shared` goes to the mixer as it is."""
+        mixed, after = self.mixer(self.norm_mixer(x), state, *shared)
+        x = x + mixed
+        return x + self.mlp(self.norm_mlp(x)), after
+
+
+class Blocks(nn.Module):
+    """Embedding (or a projection of floats), blocks, final norm, linear head. mixers: one for each block."""
+
+    def __init__(self, spec: ModelSpec, mixers: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        self.front = front(spec, projects=True)
+        self.blocks = nn.ModuleList(
+            Block(mixers(depth), width=spec.width, hidden=spec.mlp) for depth in range(spec.layers)
+        )
+        self.norm = nn.LayerNorm(spec.width)
+        self.head = normed_head(spec)
+
+    def forward(self, tokens: Tensor, state: tuple[Any, ...] | None = None) -> tuple[Tensor, tuple[Any, ...]]:
+        """Return logits and every mixer's state: (B, T) -> (B, T, V), L states."""
+        x = self.front(tokens)  # (B, T, D)
+        after = []
+        for block, before in zip(self.blocks, state or (None,) * len(self.blocks), strict=True):
+            x, kept = block(x, before)
+            after.append(kept)
+        return self.head(self.norm(x)), tuple(after)
+
+
+def normed_head(spec: ModelSpec) -> nn.Linear:
+    """Return the head behind a norm, which hands it unit variance: U(±1/(2√D)) in place of the library's U(±1/√D).
+
+    The library's starts at ln V + 1/6 nat (measured: up to ln V + 0.22 at D = 16 … 64, past the contract's 0.2),
+    half of it at ln V + 1/24, at every width.
+    """
+    head = nn.Linear(spec.width, spec.outputs)
+    nn.init.uniform_(head.weight, -0.5 / spec.width**0.5, 0.5 / spec.width**0.5)
+    return head
+
+
+def blocks_costs(spec: ModelSpec, mixers: Callable[[int], Costs]) -> Costs:
+    """Return what `Blocks` costs: front, mixer, MLP and two norms per block, final norm, head."""
+    norm = Costs(parameters=2 * spec.width, flops=0, state_floats=0)
+    total = front_costs(spec, projects=True) + norm + linear_costs(spec.width, spec.outputs)
+    for depth in range(spec.layers):
+        mlp = linear_costs(spec.width, spec.mlp) + linear_costs(spec.mlp, spec.width)
+        total += mixers(depth) + mlp + norm + norm
+    return total
+
+
+class Cells(nn.Module):
+    """Recurrent cells over a sequence.
+
+    cells: the torch recurrence that holds the weights. states: how many tensors its state is made of.
+    advance: how the cells run over (B, T, I) inputs from a state of `states` (L, B, D) tensors.
+    """
+
+    def __init__(self, cells: nn.RNNBase, *, advance: Advance, states: int = 1) -> None:
+        super().__init__()
+        self.cells = cells
+        self.advance = advance
+        self.states = states
+
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Return outputs and the state after the last position: (B, T, I) -> (B, T, D), `states` × (B, L, D)."""
         if state is None:
             zeros = inputs.new_zeros(self.cells.num_layers, len(inputs), self.cells.hidden_size)
             before = (zeros,) * self.states
         else:
             before = tuple(part.transpose(0, 1).contiguous() for part in state)  # (B, L, D) -> (L, B, D)
         hidden, after = self.advance(self.cells, inputs, before)
-        return self.head(hidden), tuple(part.transpose(0, 1) for part in after)
+        return hidden, tuple(part.transpose(0, 1) for part in after)
 
 
 def loop(cells: nn.RNNBase, inputs: Tensor, state: State, *, step: Step) -> tuple[Tensor, State]:
@@ -107,9 +265,16 @@ def loop(cells: nn.RNNBase, inputs: Tensor, state: State, *, step: Step) -> tupl
     return inputs, tuple(torch.stack(part) for part in zip(*last, strict=True))  # L × (B, D) -> (L, B, D)
 
 
-def recurrent_parameters(spec: ModelSpec, *, gates: int) -> int:
-    """Return the parameters of `Recurrent`: embedding, gates·(I·D + D² + 2D) per layer, head."""
-    V, D = spec.vocab, spec.width
-    embedding, first = (V * D, D) if spec.inputs is None else (0, spec.inputs)
-    cells = gates * (first * D + (spec.layers - 1) * D * D + spec.layers * (D * D + 2 * D))
-    return embedding + cells + (D + 1) * spec.outputs
+def cell_costs(inputs: int, width: int, *, gates: int, states: int = 1) -> Costs:
+    """Return what one layer of torch cells costs: gates·(I·D + D² + 2D) parameters, `states`·D floats of state."""
+    products = gates * (inputs * width + width * width)
+    return Costs(parameters=products + gates * 2 * width, flops=2 * products, state_floats=states * width)
+
+
+def recurrent_costs(spec: ModelSpec, *, gates: int, states: int = 1) -> Costs:
+    """Return what `Recurrent` costs: front, `cell_costs` of every layer, head."""
+    total = front_costs(spec, projects=False) + linear_costs(spec.width, spec.outputs)
+    for layer in range(spec.layers):
+        inputs = spec.width if layer or spec.inputs is None else spec.inputs
+        total += cell_costs(inputs, spec.width, gates=gates, states=states)
+    return total

@@ -16,13 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.measure.models.base import (
+    Cells,
+    Costs,
     ModelSpec,
     Recurrent,
     State,
     Weights,
+    cell_costs,
     loop,
     options_of,
-    recurrent_parameters,
+    recurrent_costs,
 )
 
 
@@ -39,12 +42,19 @@ class Options:
 
 def build(spec: ModelSpec) -> nn.Module:
     """Return the network: (B, T) tokens -> (B, T, V) logits, state of one (B, L, D) tensor."""
-    options = options_of(spec, Options)
-    advance = _fused if options.implementation == "fused" else partial(loop, step=_step)
-    model = Recurrent(spec, cells=nn.GRU, advance=advance)
-    for _, _, b, b_too in model.cells.all_weights:
+    return Recurrent(spec, lambda inputs: _cells(inputs, spec.width, options_of(spec, Options), layers=spec.layers))
+
+
+def mixer(inputs: int, width: int, options: Options, *, depth: int) -> nn.Module:  # noqa: ARG001 - every layer is alike
+    """Return one layer: (B, T, I) -> (B, T, D), state of one (B, 1, D) tensor."""
+    return _cells(inputs, width, options, layers=1)
+
+
+def _cells(inputs: int, width: int, options: Options, *, layers: int) -> Cells:
+    cells = nn.GRU(inputs, width, layers, batch_first=True)
+    for _, _, b, b_too in cells.all_weights:
         _initialise(b, b_too, options=options)
-    return model
+    return Cells(cells, advance=_fused if options.implementation == "fused" else partial(loop, step=_step))
 
 
 def _step(weights: Weights, x: Tensor, state: State) -> State:
@@ -71,11 +81,11 @@ def _initialise(b: Tensor, b_too: Tensor, *, options: Options) -> None:
     b_too.chunk(3)[1].zero_()
 
 
-def parameters(spec: ModelSpec) -> int:
-    """Return the number of parameters: two gates and the candidate n per unit."""
-    return recurrent_parameters(spec, gates=3)
+def costs(spec: ModelSpec, tokens: int) -> Costs:  # noqa: ARG001 - neither work nor state grows with the sequence
+    """Return what the network costs: two gates and the candidate n per unit, and h of every layer."""
+    return recurrent_costs(spec, gates=3)
 
 
-def state_floats(spec: ModelSpec, tokens: int) -> int:  # noqa: ARG001 - the state does not grow
-    """Return the floats of one sequence's state: h of every layer, L·D."""
-    return spec.layers * spec.width
+def mixer_costs(inputs: int, width: int, options: Options, tokens: int, *, depth: int) -> Costs:  # noqa: ARG001 - as above
+    """Return what one layer costs."""
+    return cell_costs(inputs, width, gates=3)

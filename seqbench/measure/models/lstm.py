@@ -17,13 +17,16 @@ from torch import Tensor, nn
 
 from seqbench.errors import InvalidInput
 from seqbench.measure.models.base import (
+    Cells,
+    Costs,
     ModelSpec,
     Recurrent,
     State,
     Weights,
+    cell_costs,
     loop,
     options_of,
-    recurrent_parameters,
+    recurrent_costs,
 )
 
 
@@ -51,12 +54,19 @@ class Options:
 
 def build(spec: ModelSpec) -> nn.Module:
     """Return the network: (B, T) tokens -> (B, T, V) logits, state of two (B, L, D) tensors, h and c."""
-    options = options_of(spec, Options)
-    advance = _fused if options.implementation == "fused" else partial(loop, step=_step)
-    model = Recurrent(spec, cells=nn.LSTM, advance=advance, states=2)
-    for _, _, b, b_too in model.cells.all_weights:
+    return Recurrent(spec, lambda inputs: _cells(inputs, spec.width, options_of(spec, Options), layers=spec.layers))
+
+
+def mixer(inputs: int, width: int, options: Options, *, depth: int) -> nn.Module:  # noqa: ARG001 - every layer is alike
+    """Return one layer: (B, T, I) -> (B, T, D), state of two (B, 1, D) tensors, h and c."""
+    return _cells(inputs, width, options, layers=1)
+
+
+def _cells(inputs: int, width: int, options: Options, *, layers: int) -> Cells:
+    cells = nn.LSTM(inputs, width, layers, batch_first=True)
+    for _, _, b, b_too in cells.all_weights:
         _initialise(b, b_too, options=options)
-    return model
+    return Cells(cells, advance=_fused if options.implementation == "fused" else partial(loop, step=_step), states=2)
 
 
 def _step(weights: Weights, x: Tensor, state: State) -> State:
@@ -88,11 +98,11 @@ def _initialise(b: Tensor, b_too: Tensor, *, options: Options) -> None:
         i_too.zero_()
 
 
-def parameters(spec: ModelSpec) -> int:
-    """Return the number of parameters: three gates and the candidate g per unit."""
-    return recurrent_parameters(spec, gates=4)
+def costs(spec: ModelSpec, tokens: int) -> Costs:  # noqa: ARG001 - neither work nor state grows with the sequence
+    """Return what the network costs: three gates and the candidate g per unit, and h and c of every layer."""
+    return recurrent_costs(spec, gates=4, states=2)
 
 
-def state_floats(spec: ModelSpec, tokens: int) -> int:  # noqa: ARG001 - the state does not grow
-    """Return the floats of one sequence's state: h and c of every layer, 2·L·D."""
-    return 2 * spec.layers * spec.width
+def mixer_costs(inputs: int, width: int, options: Options, tokens: int, *, depth: int) -> Costs:  # noqa: ARG001 - as above
+    """Return what one layer costs."""
+    return cell_costs(inputs, width, gates=4, states=2)

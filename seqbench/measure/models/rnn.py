@@ -19,13 +19,16 @@ from torch import Tensor, nn
 from seqbench.errors import InvalidInput
 from seqbench.measure.models.base import (
     Advance,
+    Cells,
+    Costs,
     ModelSpec,
     Recurrent,
     State,
     Weights,
+    cell_costs,
     loop,
     options_of,
-    recurrent_parameters,
+    recurrent_costs,
 )
 
 
@@ -49,12 +52,20 @@ class Options:
 
 def build(spec: ModelSpec) -> nn.Module:
     """Return the network: (B, T) tokens -> (B, T, V) logits, state of one (B, L, D) tensor."""
-    options = options_of(spec, Options)
-    kernel = partial(nn.RNN, nonlinearity="relu" if options.activation == "relu" else "tanh")
-    model = Recurrent(spec, cells=kernel, advance=_advance(options))
-    for U, W, *biases in model.cells.all_weights:
+    return Recurrent(spec, lambda inputs: _cells(inputs, spec.width, options_of(spec, Options), layers=spec.layers))
+
+
+def mixer(inputs: int, width: int, options: Options, *, depth: int) -> nn.Module:  # noqa: ARG001 - every layer is alike
+    """Return one layer: (B, T, I) -> (B, T, D), state of one (B, 1, D) tensor."""
+    return _cells(inputs, width, options, layers=1)
+
+
+def _cells(inputs: int, width: int, options: Options, *, layers: int) -> Cells:
+    nonlinearity = "relu" if options.activation == "relu" else "tanh"
+    cells = nn.RNN(inputs, width, layers, nonlinearity=nonlinearity, batch_first=True)
+    for U, W, *biases in cells.all_weights:
         _initialise(U, W, biases, options=options)
-    return model
+    return Cells(cells, advance=_advance(options))
 
 
 def _advance(options: Options) -> Advance:
@@ -104,11 +115,11 @@ def _initialise(U: Tensor, W: Tensor, biases: list[nn.Parameter], *, options: Op
                 nn.init.zeros_(bias)
 
 
-def parameters(spec: ModelSpec) -> int:
-    """Return the number of parameters: one gate per unit."""
-    return recurrent_parameters(spec, gates=1)
+def costs(spec: ModelSpec, tokens: int) -> Costs:  # noqa: ARG001 - neither work nor state grows with the sequence
+    """Return what the network costs: one gate per unit, and h of every layer."""
+    return recurrent_costs(spec, gates=1)
 
 
-def state_floats(spec: ModelSpec, tokens: int) -> int:  # noqa: ARG001 - the state does not grow
-    """Return the floats of one sequence's state: h of every layer, L·D."""
-    return spec.layers * spec.width
+def mixer_costs(inputs: int, width: int, options: Options, tokens: int, *, depth: int) -> Costs:  # noqa: ARG001 - as above
+    """Return what one layer costs."""
+    return cell_costs(inputs, width, gates=1)

@@ -1,7 +1,7 @@
 """Transformer (Vaswani et al. 2017), pre-norm: every position looks at all earlier ones at once.
 
     x ← x + softmax(Q Kᵀ / √d) V · P        Q, K, V linear in LN(x), `heads` times with d = D / heads
-    x ← x + W₂ GELU(W₁ LN(x) + b₁) + b₂     W₁: D -> 4D
+    x ← x + W₂ GELU(W₁ LN(x) + b₁) + b₂     W₁: D -> 4D, or as many units as the spec says
     o = V LN(x) + c
 
 Positions: `rope` turns Q and K by an angle that grows with the position (Su et al. 2021), `learned` adds a
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.errors import InvalidInput
-from seqbench.measure.models.base import ModelSpec, options_of
+from seqbench.measure.models.base import Block, Costs, ModelSpec, blocks_costs, front, normed_head, options_of
 
 KeysValues = tuple[Tensor, Tensor]
 
@@ -51,13 +51,19 @@ def build(spec: ModelSpec) -> nn.Module:
     Raises InvalidInput when the heads do not divide the width.
     """
     options = options_of(spec, Options)
-    unit = options.heads * (2 if options.positions == "rope" else 1)  # rope turns pairs of numbers
-    if spec.width % unit:
-        raise InvalidInput(
-            f"width {spec.width} does not fit heads={options.heads} with positions={options.positions}; "
-            f"choose a multiple of {unit}"
-        )
+    _check_width(spec.width, options)
     return Transformer(spec, options)
+
+
+def mixer(inputs: int, width: int, options: Options, *, depth: int) -> nn.Module:  # noqa: ARG001 - every layer is alike
+    """Return attention alone: (B, T, D) -> (B, T, D), state of a pair of (B, heads, t, D/heads) tensors.
+
+    Raises InvalidInput when the heads do not divide the width, and for a learned table, which belongs to the embedding.
+    """
+    if options.positions == "learned":
+        raise InvalidInput("positions=learned is a table added to the embedding; attention alone takes rope or none")
+    _check_width(width, options)
+    return Attention(width, options)
 
 
 class Transformer(nn.Module):
@@ -66,16 +72,11 @@ class Transformer(nn.Module):
     def __init__(self, spec: ModelSpec, options: Options) -> None:
         super().__init__()
         D = spec.width
-        self.front = nn.Embedding(spec.vocab, D) if spec.inputs is None else nn.Linear(spec.inputs, D)
+        self.front = front(spec, projects=True)
         self.table = nn.Parameter(0.02 * torch.randn(options.context, D)) if options.positions == "learned" else None
-        self.blocks = nn.ModuleList(
-            Block(D, options.heads, causal=spec.causal, room=options.room) for _ in range(spec.layers)
-        )
+        self.blocks = nn.ModuleList(Block(Attention(D, options), width=D, hidden=spec.mlp) for _ in range(spec.layers))
         self.norm = nn.LayerNorm(D)
-        self.head = nn.Linear(D, spec.outputs)
-        # The norm hands the head unit variance: the default U(±1/√D) starts at ln V + 1/6 nat (measured: up
-        # to ln V + 0.22 at D = 16 … 64, past the contract's 0.2), half of it at ln V + 1/24, at every width.
-        nn.init.uniform_(self.head.weight, -0.5 / D**0.5, 0.5 / D**0.5)
+        self.head = normed_head(spec)
         self.causal = spec.causal
         self.turned = D // options.heads if options.positions == "rope" else 0
 
@@ -91,7 +92,7 @@ class Transformer(nn.Module):
         past: tuple[KeysValues | None, ...] = state or (None,) * len(self.blocks)
         start = 0 if past[0] is None else past[0][0].shape[2]
         x = self._with_places(self.front(tokens), start)  # (B, T, D)
-        turn = angles(start, x.shape[1], width=self.turned, like=x) if self.turned else None
+        turn = angles(start, x.shape[1], width=self.turned, like=x) if self.turned else None  # once for all blocks
         after = []
         for block, before in zip(self.blocks, past, strict=True):
             x, kept = block(x, before, turn)
@@ -103,38 +104,35 @@ class Transformer(nn.Module):
             return x
         stop, context = start + x.shape[1], len(self.table)
         if stop > context:
-            raise InvalidInput(
-                f"{stop} positions are more than the {context} of the learned table; "
-                f"use context={stop} or more, or positions=rope"
-            )
+            raise InvalidInput(_beyond(stop, context))
         return x + self.table[start:stop]
 
 
-class Block(nn.Module):
-    """Attention and MLP, each with a norm before and a residual around: 12 D² + 9 D parameters."""
+class Attention(nn.Module):
+    """Softmax attention of `heads` heads: 4 D² parameters."""
 
-    def __init__(self, width: int, heads: int, *, causal: bool, room: int) -> None:
+    def __init__(self, width: int, options: Options) -> None:
         super().__init__()
-        self.norm_attention = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.project = nn.Linear(width, width, bias=False)
-        self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.heads = heads
-        self.causal = causal
-        self.room = room
+        self.heads = options.heads
+        self.causal = options.causal
+        self.room = options.room
+        self.turned = width // options.heads if options.positions == "rope" else 0
 
-    def forward(self, x: Tensor, past: KeysValues | None, turn: KeysValues | None) -> tuple[Tensor, KeysValues]:
-        """Return the output, and the keys and values: (B, T, D) -> (B, T, D), 2 × (B, heads, t, D/heads)."""
-        mixed, kept = self._attention(self.norm_attention(x), past, turn)
-        x = x + mixed
-        return x + self.mlp(self.norm_mlp(x)), kept
+    def forward(
+        self, x: Tensor, past: KeysValues | None, turn: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, KeysValues]:
+        """Return the output, and the keys and values: (B, T, D) -> (B, T, D), 2 × (B, heads, t, D/heads).
 
-    def _attention(self, x: Tensor, past: KeysValues | None, turn: KeysValues | None) -> tuple[Tensor, KeysValues]:
+        turn: the angles of these positions, where many layers share them; made here where none are given.
+        """
         B, T, D = x.shape
         split = self.qkv(x).view(B, T, 3, self.heads, D // self.heads)  # (B, T, 3D) -> (B, T, 3, heads, D/heads)
         q, k, v = split.permute(2, 0, 3, 1, 4).unbind(0)  # 3 × (B, heads, T, D/heads)
-        if turn is not None:
+        if self.turned:
+            start = 0 if past is None else past[0].shape[2]
+            turn = turn or angles(start, T, width=self.turned, like=x)
             q, k = rotate(q, turn), rotate(k, turn)
         before = past or (None, None)
         k, v = appended(before[0], k, room=self.room), appended(before[1], v, room=self.room)  # (B, heads, t, D/heads)
@@ -142,10 +140,7 @@ class Block(nn.Module):
         mixed = nn.functional.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=self.causal and past is None
         )
-        return self.project(mixed.transpose(1, 2).reshape(B, T, D)), (
-            k,
-            v,
-        )  # (B, heads, T, D/heads) -> (B, T, D)
+        return self.project(mixed.transpose(1, 2).reshape(B, T, D)), (k, v)  # (B, heads, T, D/heads) -> (B, T, D)
 
 
 def appended(past: Tensor | None, new: Tensor, *, room: int) -> Tensor:
@@ -187,14 +182,50 @@ def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     return torch.cat((left * cosine - right * sine, right * cosine + left * sine), dim=-1)
 
 
-def parameters(spec: ModelSpec) -> int:
-    """Return the number of parameters: front, learned table, 12 D² + 9 D per block, final norm, head."""
-    options, D = options_of(spec, Options), spec.width
-    front = spec.vocab * D if spec.inputs is None else (spec.inputs + 1) * D
-    table = options.context * D if options.positions == "learned" else 0
-    return front + table + spec.layers * (12 * D * D + 9 * D) + 2 * D + (D + 1) * spec.outputs
+def width_step(spec: ModelSpec) -> int:
+    """Return what the width must be a multiple of: the heads, twice with rope, which turns pairs of numbers."""
+    return _width_step(options_of(spec, Options))
 
 
-def state_floats(spec: ModelSpec, tokens: int) -> int:
-    """Return the floats of one sequence's state: key and value per layer and token; an encoder has none."""
-    return 2 * spec.layers * spec.width * tokens if spec.causal else 0
+def refusal(spec: ModelSpec, *, length: int, lag: int | None) -> str:  # noqa: ARG001 - attention reaches every lag
+    """Return that a sequence is longer than the learned table, or nothing."""
+    options = options_of(spec, Options)
+    return _beyond(length, options.context) if options.positions == "learned" and length > options.context else ""
+
+
+def costs(spec: ModelSpec, tokens: int) -> Costs:
+    """Return what the network costs: `Blocks` of attention, and a learned table."""
+    options = options_of(spec, Options)
+    table = options.context * spec.width if options.positions == "learned" else 0
+    attention = mixer_costs(spec.width, spec.width, options, tokens, depth=0)
+    return blocks_costs(spec, lambda _: attention) + Costs(parameters=table, flops=0, state_floats=0)
+
+
+def mixer_costs(inputs: int, width: int, options: Options, tokens: int, *, depth: int) -> Costs:  # noqa: ARG001 - as above
+    """Return what attention alone costs: 4 D² weights; 4·D·T more operations per token; a key and a value per token."""
+    weights = 4 * width * width
+    return Costs(
+        parameters=weights,
+        flops=2 * weights + 4 * width * tokens,
+        state_floats=2 * width * tokens if options.causal else 0,
+    )
+
+
+def _check_width(width: int, options: Options) -> None:
+    step = _width_step(options)
+    if width % step:
+        raise InvalidInput(
+            f"width {width} does not fit heads={options.heads} with positions={options.positions}; "
+            f"choose a multiple of {step}"
+        )
+
+
+def _width_step(options: Options) -> int:
+    return options.heads * (2 if options.positions == "rope" else 1)
+
+
+def _beyond(length: int, context: int) -> str:
+    return (
+        f"{length} positions are more than the {context} of the learned table; "
+        f"use context={length} or more, or positions=rope"
+    )

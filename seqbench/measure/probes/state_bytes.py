@@ -3,8 +3,8 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from seqbench.measure.models.base import tensors_of
 from seqbench.measure.probes.base import Subject
 from seqbench.measure.seeds import stream
 from seqbench.record import Measurement
@@ -19,11 +19,5 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
 
 
 def state_bytes(state: Any) -> int:
-    """Return the bytes of every distinct tensor in a state: a tensor, or tuples, lists and dicts of states, or None."""
-    if isinstance(state, Tensor):
-        return state.numel() * state.element_size()
-    if isinstance(state, dict):
-        return sum(state_bytes(part) for part in state.values())
-    if isinstance(state, tuple | list):
-        return sum(state_bytes(part) for part in state)
-    return 0
+    """Return the bytes of every distinct tensor in a state."""
+    return sum(part.numel() * part.element_size() for part in tensors_of(state))

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from seqbench.errors import ContractError, InvalidInput, UnknownName
-from seqbench.measure.models import MODELS, create, parameters, spec_for, state_floats
+from seqbench.measure.models import MODELS, costs, create, spec_for
 from seqbench.variant import Variant, parse
 
 SIZES = {"vocab": 8, "outputs": 8, "width": 16, "layers": 1}
@@ -126,7 +126,7 @@ def test_an_own_file_is_a_model(tmp_path):
     name = own_model(tmp_path, "def build(spec): return nn.Embedding(spec.vocab, spec.outputs)")
     spec = spec_for(Variant(name), **SIZES)
     assert create(Variant(name), spec, seed=0)(two_sequences()).shape == (2, 3, 8)
-    assert (spec.options, parameters(Variant(name), spec), state_floats(Variant(name), spec, 5)) == (None,) * 3
+    assert (spec.options, costs(Variant(name), spec, 5)) == (None, None)
 
 
 def two_sequences():

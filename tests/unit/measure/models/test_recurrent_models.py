@@ -32,13 +32,13 @@ def built(text, *, layers=1, width=32, seed=0):
 
 def recurrent_weights(text, **sizes):
     """Return the recurrent matrix of the top layer: (D, D)."""
-    return built(text, **sizes).cells.all_weights[-1][1].detach()
+    return built(text, **sizes).mixer.cells.all_weights[-1][1].detach()
 
 
 def biases(text, **sizes):
     """Return the two biases of the top layer, one row per gate: 2 × (gates, D)."""
     model = built(text, **sizes)
-    return [bias.detach().view(-1, model.cells.hidden_size) for bias in model.cells.all_weights[-1][2:]]
+    return [bias.detach().view(-1, model.mixer.cells.hidden_size) for bias in model.mixer.cells.all_weights[-1][2:]]
 
 
 def twins(text, *, layers):
@@ -76,7 +76,7 @@ def test_default_weights_are_the_library_s():
 @pytest.mark.parametrize("layers", [1, 2])
 def test_identity_is_the_init_of_le_2015(layers):
     """W is the identity, biases are zero, input weights have a standard deviation of 0.001."""
-    U, W, b, b_too = built("rnn@activation=relu,init=identity", layers=layers).cells.all_weights[-1]
+    U, W, b, b_too = built("rnn@activation=relu,init=identity", layers=layers).mixer.cells.all_weights[-1]
     assert torch.equal(W, torch.eye(32))
     assert not torch.cat((b, b_too)).any()
     assert U.std().item() == pytest.approx(0.001, rel=0.1)
@@ -143,7 +143,7 @@ def test_the_loop_has_the_kernel_s_gradients(text, layers):
 def test_a_sigmoid_network_s_states_are_sigmoids():
     """The fused sigmoid network follows h_t = σ(U x_t + W h_{t-1} + b), written out here, to 1e-12."""
     model = built("rnn@activation=sigmoid").double()
-    U, W, b, b_too = model.cells.all_weights[0]
+    U, W, b, b_too = model.mixer.cells.all_weights[0]
     h = torch.zeros(4, 32, dtype=torch.float64)
     for x in model.front(tokens_of()).unbind(1):
         h = 1 / (1 + torch.exp(-(x @ U.T + h @ W.T + b + b_too)))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from seqbench.errors import InvalidInput
-from seqbench.measure.models import create, spec_for, state_floats
+from seqbench.measure.models import costs, create, spec_for
 from seqbench.measure.models.transformer import angles, appended, rotate
 from seqbench.measure.seeds import stream
 from seqbench.variant import parse
@@ -115,7 +115,7 @@ def test_an_encoder_takes_no_state():
     """Its state is empty, and giving any back is an error."""
     model, spec = built("transformer@causal=false")
     _, state = model(tokens_of())
-    assert (state, state_floats(parse("transformer"), spec, 9)) == ((), 0)
+    assert (state, costs(parse("transformer"), spec, 9).state_floats) == ((), 0)
     expected = "an encoder (causal=false) reads a sequence whole; give it no state"
     assert message(lambda: model(tokens_of(), state)) == expected
 
