@@ -13,7 +13,7 @@ from seqbench import variant
 from seqbench.errors import InvalidInput
 from seqbench.variant import Scalar
 
-MEASUREMENT_VERSION = 1
+MEASUREMENT_VERSION = 2
 """Rises whenever a change to the measuring half changes any number; part of every fingerprint."""
 
 _LARGEST_WHOLE = 2**53  # beyond it a JSON reader may round
@@ -49,6 +49,12 @@ def _plain(value: Scalar) -> Scalar:
     return value
 
 
+def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:
+    if list(value) != sorted(set(value)):
+        raise ValueError(f"test lengths are ascending and told once; write {sorted(set(value))}")
+    return value
+
+
 def _short(value: str) -> str:
     return repr(value if len(value) <= 60 else value[:60] + "…")
 
@@ -60,6 +66,7 @@ Width = Annotated[int, Field(gt=0, le=10**5, strict=True)]
 Layers = Annotated[int, Field(gt=0, le=10**3, strict=True)]
 Steps = Annotated[int, Field(gt=0, le=10**8, strict=True)]
 Sequences = Annotated[int, Field(gt=0, le=10**6, strict=True)]
+TestLengths = Annotated[tuple[Length, ...], AfterValidator(_ascending)]
 Few = Annotated[int, Field(gt=0, le=10**4, strict=True)]
 Real = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 
@@ -108,6 +115,7 @@ class Cell(BaseModel):
 
     probe: what is measured; None means train the model and score it as the task's card says.
     params: overrides of the card's parameters, the arms of a task. training: None where nothing is trained.
+    test_lengths: lengths at which a trained model is tested besides that of its training, ascending.
     timing: None but for cells of the exclusive lane, which are timed in panels.
     Cells are ordered by their text.
     """
@@ -122,6 +130,7 @@ class Cell(BaseModel):
     width: Width
     layers: Layers = 1
     params: tuple[tuple[str, PlainScalar], ...] = ()
+    test_lengths: TestLengths = ()
     training: TrainConfig | None = None
     timing: TimingConfig | None = None
 

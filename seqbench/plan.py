@@ -366,6 +366,7 @@ def _cells(group: Group, first_seed: int) -> Iterator[Cell]:
                     width=width,
                     layers=layers,
                     params=tuple(sorted(group.params.items())),
+                    test_lengths=group.test_lengths,
                     training=group.training,
                     timing=group.timing,
                 )

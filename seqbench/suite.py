@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from seqbench import cards
-from seqbench.cell import Layers, Length, PlainScalar, TaskName, TimingConfig, TrainConfig, Width, model_name
+from seqbench.cell import (
+    Layers,
+    Length,
+    PlainScalar,
+    TaskName,
+    TestLengths,
+    TimingConfig,
+    TrainConfig,
+    Width,
+    model_name,
+)
 from seqbench.registry import unknown
 
 
@@ -45,6 +55,7 @@ class Group(BaseModel):
 
     probe: what is measured; left out where models are trained and scored as the task's card says.
     seeds: how many, counted from the study's first seed. params: overrides of the card's parameters.
+    test_lengths: at which trained models are tested besides their own.
     width, layers: of every model, or a table from model to its own.
     timing: makes the group one panel per length: its models are timed together, in the exclusive lane.
     """
@@ -60,6 +71,7 @@ class Group(BaseModel):
     layers: Layers | dict[str, Layers] = 1
     seeds: int = Field(gt=0, le=10**5, strict=True)
     params: dict[str, PlainScalar] = Field(default_factory=dict)
+    test_lengths: TestLengths = ()
     training: TrainConfig | None = None
     timing: TimingConfig | None = None
 
@@ -87,6 +99,8 @@ class Group(BaseModel):
             raise ValueError(f"group {self.name!r} is trained or timed, not both; leave training or timing out")
         if self.timing and self.probe is None:
             raise ValueError(f"group {self.name!r}: timing needs the probe that says what is timed, as training_time")
+        if self.test_lengths and self.training is None:
+            raise ValueError(f"group {self.name!r} trains nothing, so nothing is tested; leave test_lengths out")
         if self.training is None and self.probe is None:
             raise ValueError(f"group {self.name!r}: give training.steps and so on, or a probe that needs no training")
         return self

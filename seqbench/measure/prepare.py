@@ -22,6 +22,7 @@ from seqbench.measure.models.base import ModelSpec
 from seqbench.measure.probes.base import Subject
 from seqbench.plan import needs_corpus
 from seqbench.record import CorpusFacts, Environment, ModelFacts
+from seqbench.variant import Variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +77,11 @@ def prepare(cell: Cell, context: Context) -> Prepared:
         params=params,
         device=device,
         causal=spec.causal,
+        tests=_tests(generator, params),
+        test_lengths=cell.test_lengths,
     )
-    return Prepared(subject=subject, card=card, facts=_facts(model, spec), structural=_structural(model, spec))
+    structural = _structural(model, spec) or _out_of_reach(named, spec, cell, generator, params)
+    return Prepared(subject=subject, card=card, facts=_facts(model, spec), structural=structural)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,8 @@ class _Sampler:
     params: Mapping[str, Any]
     device: torch.device
 
-    def __call__(self, rng: torch.Generator, batch: int, length: int) -> Batch:
-        drawn: Batch = self.generator.sample(rng, batch=batch, length=length, **self.params)
+    def __call__(self, rng: torch.Generator, batch: int, length: int, /, **changed: Any) -> Batch:
+        drawn: Batch = self.generator.sample(rng, batch=batch, length=length, **{**self.params, **changed})
         return drawn if self.device.type == "cpu" else drawn.to(self.device)
 
 
@@ -128,6 +132,20 @@ def _structural(model: nn.Module, spec: ModelSpec) -> str:
     except (RuntimeError, TypeError, IndexError):
         return "the model takes only tokens, and this task has real-valued inputs"
     return ""
+
+
+def _tests(generator: ModuleType, params: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the tests of a trained model by name: those that the generator names, else what it was trained on."""
+    named = vars(generator).get("tests")
+    return {"": {}} if named is None else dict(named(**params))
+
+
+def _out_of_reach(named: Variant, spec: ModelSpec, cell: Cell, generator: ModuleType, params: Mapping[str, Any]) -> str:
+    """Return why sequences of this length, or answers at their lag, are beyond the model, or nothing."""
+    length = max(cell.length, *cell.test_lengths, 0)
+    asked = vars(generator).get("lag")
+    lag = None if asked is None or cell.training is None else asked(length=cell.length, **params)
+    return models.refusal(named, spec, length=length, lag=lag)
 
 
 def _facts(model: nn.Module, spec: ModelSpec) -> ModelFacts:

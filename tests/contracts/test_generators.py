@@ -236,6 +236,34 @@ def test_chance_is_no_better_than_the_floor(case):
     assert bounds.floor_loss <= bounds.chance_loss <= math.log(case.sizes.outputs)
 
 
+LAGGED = tuple(case for case in CASES if hasattr(case.module, "lag"))
+
+
+@pytest.mark.parametrize("case", LAGGED, ids=str)
+def test_the_lag_is_the_distance_that_is_asked_for(case):
+    """Some answer changes with the input `lag` positions back, and none with the input one position farther."""
+    lag = case.module.lag(length=case.oracle_length, **case.params)
+    changed = {lag: 0, lag + 1: 0}
+    for number in range(40):
+        batch = case.batch("lag", number, batch=32, length=case.oracle_length)
+        own = case.oracle(batch.inputs, batch)
+        reached = [place for place in batch.scored.any(0).nonzero().flatten().tolist() if place >= lag]
+        for place in {*reached[:2], *reached[-2:]}:
+            for distance in (lag, lag + 1):
+                if place >= distance:
+                    changed[distance] += changed_answers(case, batch, own, place=place, distance=distance)
+    assert changed[lag] > 0
+    assert changed[lag + 1] == 0
+
+
+def changed_answers(case, batch, own, *, place, distance) -> int:
+    """Return how many answers at a place change when the inputs `distance` back are those of other sequences."""
+    inputs = batch.inputs.clone()
+    inputs[:, place - distance] = inputs[:, place - distance].roll(1, dims=0)
+    other = case.oracle(inputs, batch)
+    return int(((other != own) & batch.scored)[:, place].sum())
+
+
 # what only one generator can promise
 
 

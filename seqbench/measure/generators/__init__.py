@@ -1,8 +1,16 @@
 """What a task shows and asks: one file per kind, pure functions of a random stream.
 
 A generator offers `sample(rng, *, batch, length, **params) -> Batch`, `sizes(**params) -> Sizes` and
-`bounds(*, length, **params) -> Bounds | None`; a text-like one also `held_out(...) -> HeldOut`, and one whose
-literature averages over positions at which nothing is asked `diluted_loss(loss, *, length, **params) -> float`.
+`bounds(*, length, **params) -> Bounds | None`. Where they have a meaning it also offers
+
+* `lag(*, length, **params) -> int`, the longest distance in positions between a scored answer and what it needs;
+* `tests(**params) -> dict[str, dict[str, Scalar]]`, the tests of a trained model by name, each with its parameters,
+  the main one under "" (a model is tested on what it was trained on where there is no such function);
+* `LEAST_SCORED: int`, how many answers a test asks at least, for tasks whose errors are rare;
+* `held_out(...) -> HeldOut`, of a text;
+* `diluted_loss(loss, *, length, **params) -> float`, where the literature averages over positions at which nothing
+  is asked.
+
 Parameters that a card or suite may set are annotated, as bool, int, float, str or a Literal of such.
 `length` is the distance that makes the task hard; where a task adds positions to it, its docstring says how many.
 """

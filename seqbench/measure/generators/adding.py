@@ -48,6 +48,13 @@ def bounds(*, length: int, marks: str = "any") -> Bounds:
     return Bounds(chance_loss=1 / 6, floor_loss=0.0, loss_unit="squared error")
 
 
+def lag(*, length: int, marks: str = "any") -> int:
+    """Return the longest lag that may be asked for: T-1, of a mark at the first position."""
+    _check(marks=marks)
+    at_least(2, length=length)
+    return length - 1
+
+
 def _places(rng: torch.Generator, *, batch: int, length: int, marks: str) -> torch.Tensor:
     """Return two different positions per sequence: (B, 2)."""
     if marks == "halves":

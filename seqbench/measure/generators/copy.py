@@ -49,6 +49,13 @@ def bounds(*, length: int, symbols: int = 10, items: int = 8) -> Bounds:
     return Bounds(chance_loss=log(items), floor_loss=0.0, chance_accuracy=1 / items, floor_accuracy=1.0)
 
 
+def lag(*, length: int, symbols: int = 10, items: int = 8) -> int:
+    """Return the lag of every recall, T+M."""
+    _check(symbols=symbols, items=items)
+    at_least(1, length=length)
+    return length + symbols
+
+
 def diluted_loss(loss: float, *, length: int, symbols: int = 10, items: int = 8) -> float:
     """Return a loss on the recalls as the literature reports it, averaged over all T+2M positions, in nats.
 

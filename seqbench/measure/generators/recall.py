@@ -57,6 +57,12 @@ def bounds(*, length: int, items: int = 8, distractors: int = 8, lag: str = "fix
     return Bounds(chance_loss=log(items), floor_loss=0.0, chance_accuracy=1 / items, floor_accuracy=1.0)
 
 
+def lag(*, length: int, items: int = 8, distractors: int = 8, lag: str = "fixed") -> int:
+    """Return the longest lag that is asked for: T-1, always or at times."""
+    _check(items=items, distractors=distractors, lag=lag, length=length)
+    return length - 1
+
+
 def lag_buckets(length: int) -> tuple[tuple[int, int], ...]:
     """Return the lags that are scored together, as (lowest, highest).
 

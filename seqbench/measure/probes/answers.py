@@ -4,29 +4,29 @@ Where the literature of a task averages the loss over positions at which nothing
 `diluted_loss`, for comparison with it: it makes failure look small.
 """
 
+import math
+from dataclasses import dataclass
+
 import torch
 
 from seqbench.measure.probes.base import Subject, answered, bounds_of
 from seqbench.measure.training import is_regression, loss_unit, right, scored_loss
-from seqbench.record import Measurement
+from seqbench.record import Measurement, Series
 
 
 @torch.no_grad()
 def measure(subject: Subject) -> tuple[Measurement, ...]:
-    """Return the mean loss (nat, or squared error), and the accuracy or, for a regression, R² = 1 - loss/chance."""
-    losses: list[float] = []
-    hits: list[float] = []
-    unit = "nat"
-    for batch, logits in answered(subject):
-        losses.append(float(scored_loss(logits, batch)))
-        unit = loss_unit(batch)
-        if not is_regression(batch):
-            hits.append(float(right(logits, batch).double().mean()))
-    loss = sum(losses) / len(losses)
-    found = (Measurement(name="loss", value=loss, unit=unit), *baselines(subject))
-    if hits:
-        found = (*found, Measurement(name="accuracy", value=sum(hits) / len(hits), unit="1"))
-    return (*found, *_extra(subject, loss, unit))
+    """Return loss (nat, or squared error) and score of every test of the task, and the score by length.
+
+    The score is the accuracy or, for a regression, R² = 1 - loss/chance. `wrong` of `asked` answers tell how rare
+    errors are. A test with a name has it behind its measurements', as `accuracy_sparse`.
+    """
+    main = _answers(subject)
+    found = (Measurement(name="loss", value=main.loss, unit=main.unit), *baselines(subject), *_diluted(subject, main))
+    for test in subject.tests:
+        result = main if test == "" else _answers(subject, test=test)
+        found = (*found, *_scores(result, test=test), *_by_length(subject, result, test=test))
+    return found
 
 
 def baselines(subject: Subject) -> tuple[Measurement, ...]:
@@ -34,11 +34,62 @@ def baselines(subject: Subject) -> tuple[Measurement, ...]:
     return bounds_of(subject)
 
 
-def _extra(subject: Subject, loss: float, unit: str) -> tuple[Measurement, ...]:
-    if unit == "squared error":
-        chance = subject.generator.bounds(length=subject.length, **subject.params).chance_loss
-        return (Measurement(name="r2", value=1 - loss / chance, unit="1"),)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answers:
+    """What one test at one length brought. score: accuracy or R², as `measured` says; counts for classes only."""
+
+    loss: float
+    unit: str
+    measured: str
+    score: float
+    wrong: int
+    asked: int
+
+
+def _answers(subject: Subject, *, test: str = "", length: int | None = None) -> _Answers:
+    losses: list[float] = []
+    wrong, asked, unit = 0, 0, "nat"
+    for batch, logits in answered(subject, test=test, length=length):
+        losses.append(float(scored_loss(logits, batch)))
+        unit = loss_unit(batch)
+        asked += int(batch.scored.sum())
+        wrong += 0 if is_regression(batch) else int((~right(logits, batch)).sum())
+    loss = sum(losses) / len(losses)
+    if unit == "nat":
+        return _Answers(loss=loss, unit=unit, measured="accuracy", score=1 - wrong / asked, wrong=wrong, asked=asked)
+    params = {**subject.params, **subject.tests[test]}
+    chance = subject.generator.bounds(length=length or subject.length, **params).chance_loss
+    return _Answers(loss=loss, unit=unit, measured="r2", score=1 - loss / chance, wrong=0, asked=asked)
+
+
+def _scores(result: _Answers, *, test: str) -> tuple[Measurement, ...]:
+    score = Measurement(name=_named(result.measured, test), value=result.score, unit="1")
+    if result.measured != "accuracy":
+        return (score,)
+    counts = (("wrong", result.wrong), ("asked", result.asked))
+    return (score, *(Measurement(name=_named(name, test), value=float(value), unit="answer") for name, value in counts))
+
+
+def _by_length(subject: Subject, trained: _Answers, *, test: str) -> tuple[Measurement, ...]:
+    """Return the score at every length, whose value is the mean over the lengths longer than that of training."""
+    if not subject.test_lengths:
+        return ()
+    scores = {T: _answers(subject, test=test, length=T).score for T in subject.test_lengths if subject.length != T}
+    scores[subject.length] = trained.score
+    longer = [score for T, score in scores.items() if subject.length < T]
+    lengths = sorted(scores)
+    series = Series(axis="length", at=tuple(map(float, lengths)), values=tuple(scores[T] for T in lengths))
+    value = sum(longer) / len(longer) if longer else math.nan
+    return (Measurement(name=_named(f"{trained.measured}_by_length", test), value=value, unit="1", series=series),)
+
+
+def _diluted(subject: Subject, main: _Answers) -> tuple[Measurement, ...]:
     dilute = vars(subject.generator).get("diluted_loss")
     if dilute is None:
         return ()
-    return (Measurement(name="diluted_loss", value=dilute(loss, length=subject.length, **subject.params), unit=unit),)
+    value = dilute(main.loss, length=subject.length, **subject.params)
+    return (Measurement(name="diluted_loss", value=value, unit=main.unit),)
+
+
+def _named(name: str, test: str) -> str:
+    return f"{name}_{test}" if test else name

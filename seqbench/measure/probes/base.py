@@ -4,10 +4,10 @@ A probe that scores trained models also offers `baselines(subject)`, what is kno
 measured even where training diverged and there is nothing to score. Such probes share the fresh test sequences.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,18 @@ from seqbench.measure.training import History
 from seqbench.record import Measurement
 
 SEQUENCES = 4096
-"""So many fresh sequences score a trained model, in chunks of:"""
+"""So many fresh sequences score a trained model on what it was trained for, in chunks of:"""
 CHUNK = 512
+FURTHER_SEQUENCES = 1024
+"""So many score it at every other length and in every other test of its task."""
 
-Sample = Callable[[torch.Generator, int, int], Batch]
+
+class Sample(Protocol):
+    """Draws batches of the cell's task; what is named replaces parameters of the card."""
+
+    def __call__(self, rng: torch.Generator, batch: int, length: int, /, **changed: Any) -> Batch:
+        """Return `batch` sequences of a length."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +38,8 @@ class Subject:
 
     sample: (rng, batch, length) -> Batch of the cell's task. generator, params: where those come from, for closed
     forms and held-out text. length: that of the cell. history: of the training, None where nothing was trained.
+    tests: name -> parameters of each test of a trained model, the main one under "". test_lengths: at which it is
+    tested besides its own.
     seen: (N,) int64, every character that training on a generated text consumed; None elsewhere.
     """
 
@@ -42,16 +52,28 @@ class Subject:
     params: Mapping[str, Any]
     device: torch.device
     causal: bool = True
+    tests: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
+    test_lengths: tuple[int, ...] = ()
     history: History | None = None
     seen: Tensor | None = None
 
 
-def answered(subject: Subject) -> Iterator[tuple[Batch, Tensor]]:
-    """Yield fresh test sequences, chunk by chunk, each with the model's logits (B, T, V); iterate without gradients."""
-    for chunk in range(SEQUENCES // CHUNK):
-        rng = stream("test", subject.task, subject.length, subject.seed, chunk)
-        batch = subject.sample(rng, CHUNK, subject.length)
+def answered(subject: Subject, *, test: str = "", length: int | None = None) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield fresh test sequences, chunk by chunk, each with the model's logits (B, T, V); iterate without gradients.
+
+    test, length: which test of the task and which length, the main one at the cell's own length where none is named.
+    There are at least so many sequences as score a model here, and more until the generator's `LEAST_SCORED` answers.
+    """
+    T = length or subject.length
+    main = (test, T) == ("", subject.length)
+    size = CHUNK if main else max(1, CHUNK * subject.length // max(T, subject.length))  # as many tokens at a time
+    sequences, answers, least = 0, 0, int(vars(subject.generator).get("LEAST_SCORED", 0))
+    while sequences < (SEQUENCES if main else FURTHER_SEQUENCES) or answers < least:
+        named = (test,) if test else ()
+        rng = stream("test", subject.task, T, subject.seed, sequences // size, *named)
+        batch = subject.sample(rng, size, T, **subject.tests[test])
         logits, _ = subject.model(batch.inputs)
+        sequences, answers = sequences + size, answers + int(batch.scored.sum())
         yield batch, logits
 
 

@@ -299,6 +299,38 @@ def test_answers_of_a_regression_have_a_share_explained_and_no_accuracy():
     assert not {"accuracy", "chance_accuracy", "diluted_loss"} & set(found)
 
 
+def test_answers_are_told_by_length():
+    """A reader who sees 19 positions back is perfect up to there and guesses beyond; longer lengths make the value."""
+
+    def sample(rng, batch, length, **changed):
+        return recall.sample(rng, batch=batch, length=length)
+
+    subject = subject_of(Answers(19), length=10, sample=sample, test_lengths=(5, 20, 40))
+    found = by_name(answers.measure(subject))["accuracy_by_length"]
+    assert found.series.at == (5.0, 10.0, 20.0, 40.0)
+    assert found.series.values[:3] == (1.0, 1.0, 1.0)
+    assert found.series.values[3] == pytest.approx(1 / 8, abs=4 * math.sqrt(7 / 64 / 1024))
+    assert found.value == (1.0 + found.series.values[3]) / 2
+
+
+def test_every_test_of_a_task_is_told_by_its_name():
+    """A task with a second test, in which the item lies out of reach, is scored in both; the first keeps its names."""
+
+    class Planted:
+        LEAST_SCORED = 5000
+        bounds = staticmethod(recall.bounds)
+
+    def sample(rng, batch, length, *, far=False):
+        return recall.sample(rng, batch=batch, length=length + 10 * far)
+
+    tests = {"": {}, "far": {"far": True}}
+    found = by_name(answers.measure(subject_of(Answers(9), length=10, sample=sample, generator=Planted, tests=tests)))
+    assert (found["accuracy"].value, found["wrong"].value, found["asked"].value) == (1.0, 0.0, 5120.0)
+    asked, wrong = found["asked_far"].value, found["wrong_far"].value
+    assert asked == 5120.0
+    assert found["accuracy_far"].value == 1 - wrong / asked == pytest.approx(1 / 8, abs=0.02)
+
+
 def test_answers_to_copy_tell_the_diluted_loss_beside_the_honest_one():
     """Equal logits cost ln 8 at every recall, and on the scale of the literature 10 ln 8 / 40."""
     found = answers_of(Constant(*[0.0] * 8), copy, length=20)

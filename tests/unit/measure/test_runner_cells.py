@@ -175,6 +175,27 @@ def test_a_token_model_before_numbers_to_add_is_structural(tmp_path):
     assert (record.status, record.error, record.measurements) == ("structural", expected, ())
 
 
+def test_a_learned_table_shorter_than_a_sequence_is_structural():
+    """Positions beyond the table cannot be told: the cell is structural, at its own length and at a test length."""
+    known = {"models": ("transformer@context=32,positions=learned",), "training": TRAINING}
+    expected = (
+        "structural",
+        "40 positions are more than the 32 of the learned table; use context=40 or more, or positions=rope",
+    )
+    long = run(study_of(task="recall", lengths=(40,), **known))
+    assert (long.status, long.error) == expected
+    tested = run(study_of(task="recall", lengths=(20,), test_lengths=(30, 40), **known))
+    assert (tested.status, tested.error) == expected
+
+
+def test_a_trained_model_is_tested_at_the_lengths_asked_for():
+    """A copy of 5 blanks is tested at 5 and at 9: the series has both, and its value is that of the longer one."""
+    record = run(study_of(task="copy", models=("gru",), lengths=(5,), test_lengths=(9,), training=TRAINING))
+    found = record.measured("accuracy_by_length")
+    assert found.series.at == (5.0, 9.0)
+    assert found.series.values == (record.measured("accuracy").value, found.value)
+
+
 def test_a_copy_cell_is_scored_at_its_recalls():
     """Its sequences are T+20 long; the loss is that of the recalls, with the diluted one beside it."""
     record = run(study_of(task="copy", models=("gru",), lengths=(5,), training=TRAINING))
