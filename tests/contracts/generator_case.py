@@ -18,6 +18,8 @@ class Case:
 
     oracle: ln p(target), or minus the squared error of a regression, at every scored position, written without the
     sampler; None where nothing is known. beyond: positions that the task adds to the length it is given.
+    swaps: an input may be replaced by that of another sequence, often enough at the longest lag to see its answer
+    change; where that breaks the text or is too rare, the task's own tests hold its lag.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Case:
     oracle: Callable[[Tensor, Batch], Tensor] | None = None
     oracle_length: int = 32
     beyond: int = 0
+    swaps: bool = True
 
     def __str__(self) -> str:
         return "-".join([self.name, *(str(value) for value in self.params.values() if isinstance(value, str))])
