@@ -71,7 +71,7 @@ def reader_of_pairs(pairs: int, half: int) -> Reader:
     """Return a reader who learns that many pairs from the start and answers with values, `half` and above."""
 
     def read(tokens: Sequence[int], asked: Sequence[int]) -> list[Found]:
-        learnt = {tokens[place]: place + 1 for place in range(0, 2 * pairs, 2) if tokens[place + 1] >= half}
+        learnt = {tokens[place]: place + 1 for place in range(0, 2 * pairs, 2) if half <= tokens[place + 1] < 2 * half}
         homes = [learnt.get(tokens[query]) for query in asked]
         return [
             None if home is None else (tokens[home], query - home) for home, query in zip(homes, asked, strict=True)
@@ -103,11 +103,15 @@ def read_needle(tokens: Sequence[int], asked: Sequence[int]) -> list[Found]:
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """A case with its reader. answers: how many answers a guess must choose from."""
+    """A case with its reader.
+
+    answers: how many answers a guess must choose from. carriers: the tokens that decide the answer.
+    """
 
     name: str
     reader: Reader
     answers: int
+    carriers: range
     params: Mapping[str, object] = field(default_factory=dict)
     beyond: int = 0
 
@@ -137,20 +141,29 @@ class Retrieval:
 
 
 RETRIEVALS = (
-    Retrieval(name="echo", reader=read_echo, answers=8, beyond=32),
-    Retrieval(name="selective_copy", reader=read_selective_copy, answers=16, beyond=4),
-    Retrieval(name="temporal_order", params={"order": 2}, reader=reader_of_order(2), answers=4),
-    Retrieval(name="temporal_order", params={"order": 3}, reader=reader_of_order(3), answers=8),
-    Retrieval(name="induction", params={"form": "special"}, reader=read_special, answers=16),
-    Retrieval(name="induction", params={"form": "repeat", "tokens": 32}, reader=read_repeat, answers=32),
-    Retrieval(name="mqar", params={"vocab": 64, "pairs": 4}, reader=reader_of_pairs(4, 32), answers=32),
+    Retrieval(name="echo", reader=read_echo, answers=8, carriers=range(8), beyond=32),
+    Retrieval(name="selective_copy", reader=read_selective_copy, answers=16, carriers=range(16), beyond=4),
+    Retrieval(name="temporal_order", params={"order": 2}, reader=reader_of_order(2), answers=4, carriers=range(4, 6)),
+    Retrieval(name="temporal_order", params={"order": 3}, reader=reader_of_order(3), answers=8, carriers=range(4, 6)),
+    Retrieval(name="induction", params={"form": "special"}, reader=read_special, answers=16, carriers=range(16)),
+    Retrieval(
+        name="induction", params={"form": "repeat", "tokens": 32}, reader=read_repeat, answers=32, carriers=range(32)
+    ),
+    Retrieval(
+        name="mqar",
+        params={"vocab": 64, "pairs": 4},
+        reader=reader_of_pairs(4, 32),
+        answers=32,
+        carriers=range(32, 64),
+    ),
     Retrieval(
         name="mqar",
         params={"vocab": 16, "pairs": 3, "random_non_queries": True},
         reader=reader_of_pairs(3, 8),
         answers=8,
+        carriers=range(8, 16),
     ),
-    Retrieval(name="needle", params={"pairs": 4, "near": 2}, reader=read_needle, answers=16),
-    Retrieval(name="needle", params={"pairs": 1, "near": 0}, reader=read_needle, answers=16),
+    Retrieval(name="needle", params={"pairs": 4, "near": 2}, reader=read_needle, answers=16, carriers=range(16)),
+    Retrieval(name="needle", params={"pairs": 1, "near": 0}, reader=read_needle, answers=16, carriers=range(16)),
 )
 CASES = tuple(Case(name=task.name, params=task.params, oracle=task.oracle, beyond=task.beyond) for task in RETRIEVALS)

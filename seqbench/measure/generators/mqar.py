@@ -76,7 +76,11 @@ def bounds(
 def context_loss(
     *, length: int, vocab: int = 64, pairs: int = 4, power_a: float = 0.01, random_non_queries: bool = False
 ) -> float:
-    """Return ln N nats: what a guess costs of one who has seen which values there are, and not whose they are."""
+    """Return ln N nats: what a guess costs of one who has seen which values there are, and not whose they are.
+
+    As the first keys tend to be asked first, one who also heeds the place of the query guesses a little better: for
+    four pairs at 1.289, 1.366 and 1.376 nats with 16, 32 and 64 positions, where ln 4 is 1.386.
+    """
     _check(vocab=vocab, pairs=pairs, power_a=power_a, length=length)
     return log(pairs)
 

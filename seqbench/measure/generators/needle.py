@@ -121,8 +121,8 @@ def _check(*, pairs: int, near: int, items: int, letters: int, distractors: int,
     at_least(2, items=items, letters=letters)
     if near >= pairs:
         raise InvalidInput(f"near {near} leaves no asked key; give less than pairs, {pairs}")
-    if items < pairs:
-        raise InvalidInput(f"items {items} are too few for {pairs} different values; give at least {pairs}")
+    if items <= pairs:  # were all values shown, the farthest would follow from the others
+        raise InvalidInput(f"items {items} leave none unshown by {pairs} pairs; give at least {pairs + 1}")
     least = max(pairs - near, (near + 3) // 2)
     if letters < least:
         raise InvalidInput(

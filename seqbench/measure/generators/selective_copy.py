@@ -7,8 +7,8 @@ letters a b c for items, . for the blank and ? for the marker:
     length 6    . b . . a . ? ?    ->  - - - - - - b a
     length 4    c c . . ? ?        ->  - - - - c c
 
-Only the markers are scored. Tag "lag" is, there, how many positions back the symbol stands; 0 elsewhere. As the
-symbols keep no fixed distance from their markers, a filter that weighs inputs by their distance alone cannot do it.
+Only the markers are scored. Tag "lag" is, there, how many positions back the symbol stands; 0 elsewhere. A symbol keeps
+no fixed distance from its marker, so that weighing inputs by their distance alone does not line them up.
 """
 
 from math import log
