@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 
+import cases_retrieval
 import cases_state
 import numpy as np
 import pytest
@@ -94,6 +95,7 @@ CASES = (
     Case(name="count", params={"order": "sorted"}, length=20, oracle=count_answers, oracle_length=12, beyond=1),
     Case(name="count", params={"order": "reversed"}, length=20, oracle=count_answers, oracle_length=12, beyond=1),
     *cases_state.CASES,
+    *cases_retrieval.CASES,
     Case(name="chronicle", params={"preset": PRESET}, oracle=chronicle_answers, oracle_length=4096),
     Case(name="text", params={"text": TALE}),
     Case(name="onehot"),

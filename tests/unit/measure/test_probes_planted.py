@@ -8,7 +8,7 @@ from torch import nn
 
 from seqbench.errors import ContractError
 from seqbench.measure import models
-from seqbench.measure.generators import adding, copy, count, recall
+from seqbench.measure.generators import adding, copy, count, mqar, needle, recall
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.probes import (
     answers,
@@ -343,6 +343,27 @@ def test_answers_to_copy_tell_the_diluted_loss_beside_the_honest_one():
 def test_only_a_literature_that_dilutes_is_told_a_diluted_loss():
     """Recall has no such number."""
     assert "diluted_loss" not in answers_of(Answers(99), recall, length=20)
+
+
+@pytest.mark.parametrize(
+    ("generator", "values", "others"), [(mqar, slice(32, 64), slice(0, 32)), (needle, slice(0, 16), slice(0, 0))]
+)
+def test_a_guess_among_the_answers_shown_stands_beside_chance(generator, values, others):
+    """Spread over all values a guess costs chance, and the loss of one who knows which four are shown is ln 4."""
+    logits = torch.zeros(max(values.stop, others.stop))
+    logits[others] = -40.0
+    found = answers_of(Constant(*logits.tolist()), generator, length=24)
+    assert found["loss"].value == pytest.approx(found["chance_loss"].value)
+    assert (found["context_loss"].value, found["context_loss"].unit) == (math.log(4), "nat")
+    assert found["context_loss"].value < math.log(values.stop - values.start) == found["chance_loss"].value
+
+
+def test_the_loss_of_a_guess_among_the_answers_is_known_without_a_model():
+    """It stands among the baselines, which are told where training diverged; other tasks have none."""
+    subject = subject_of(Constant(0.0), length=24, generator=mqar, params={"pairs": 5})
+    assert by_name(answers.baselines(subject))["context_loss"].value == math.log(5)
+    plain = subject_of(Constant(0.0), length=24, generator=copy)
+    assert set(by_name(answers.baselines(plain))) == {"chance_loss", "floor_loss", "chance_accuracy"}
 
 
 def test_a_uniform_model_costs_the_logarithm_of_the_alphabet():
