@@ -166,4 +166,8 @@ RETRIEVALS = (
     Retrieval(name="needle", params={"pairs": 4, "near": 2}, reader=read_needle, answers=16, carriers=range(16)),
     Retrieval(name="needle", params={"pairs": 1, "near": 0}, reader=read_needle, answers=16, carriers=range(16)),
 )
-CASES = tuple(Case(name=task.name, params=task.params, oracle=task.oracle, beyond=task.beyond) for task in RETRIEVALS)
+BOUND = ("induction", "mqar", "needle")  # a token from elsewhere breaks their layout, and their readers say so
+CASES = tuple(
+    Case(name=task.name, params=task.params, oracle=task.oracle, beyond=task.beyond, swaps=task.name not in BOUND)
+    for task in RETRIEVALS
+)
