@@ -1,8 +1,9 @@
 """What a task shows and asks: one file per kind, pure functions of a random stream.
 
 A generator offers `sample(rng, *, batch, length, **params) -> Batch`, `sizes(**params) -> Sizes` and
-`bounds(*, length, **params) -> Bounds | None`; a text-like one also `held_out(...) -> HeldOut`, and one whose
-literature averages over positions at which nothing is asked `diluted_loss(loss, *, length, **params) -> float`.
+`bounds(*, length, **params) -> Bounds | None`; a text-like one also `held_out(...) -> HeldOut`, one whose
+literature averages over positions at which nothing is asked `diluted_loss(loss, *, length, **params) -> float`, and
+one that probe order_shift scores `reordered(inputs, rng, **params) -> Tensor`: the same items in another order.
 Parameters that a card or suite may set are annotated, as bool, int, float, str or a Literal of such.
 `length` is the distance that makes the task hard; where a task adds positions to it, its docstring says how many.
 """
@@ -23,7 +24,7 @@ GENERATORS = Registry(
         "recall": "seqbench.measure.generators.recall",
         "adding": "seqbench.measure.generators.adding",
         "copy": "seqbench.measure.generators.copy",
-        "count": "seqbench.measure.generators.count",
+        "multiset": "seqbench.measure.generators.multiset",
         "chronicle": "seqbench.measure.generators.chronicle",
         "text": "seqbench.measure.generators.text",
         "onehot": "seqbench.measure.generators.onehot",
