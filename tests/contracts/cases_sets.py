@@ -2,12 +2,15 @@
 
 import math
 from collections import Counter
+from functools import cache
 
+import numpy as np
 import torch
 from generator_case import Case
 from torch import Tensor
 
 from seqbench.measure.generators.base import Batch
+from seqbench.measure.seeds import stream
 
 
 def counted(items: list[int]) -> int:
@@ -58,6 +61,98 @@ def sum_answers(inputs: Tensor, batch: Batch) -> Tensor:
     return errors
 
 
+LIT = {
+    0: "upper lower upper-left lower-left upper-right lower-right",
+    1: "upper-right lower-right",
+    2: "upper upper-right middle lower-left lower",
+    3: "upper upper-right middle lower-right lower",
+    4: "upper-left upper-right middle lower-right",
+    5: "upper upper-left middle lower-right lower",
+    6: "upper upper-left middle lower-left lower-right lower",
+    7: "upper upper-right lower-right",
+    8: "upper middle lower upper-left lower-left upper-right lower-right",
+    9: "upper middle lower upper-left upper-right lower-right",
+}
+FLIPPED = {14: 0.10, 28: 0.29}
+
+
+def segments_at(row, column, side):
+    """Return the segments that a pixel of an unshifted digit belongs to, pixel by pixel as one would colour it."""
+    thick = side // 7
+    top = 1 <= row <= thick
+    centre = side // 2 - thick // 2 <= row < side // 2 + thick // 2
+    bottom = side - 1 - thick <= row <= side - 2
+    left, right = 1 <= column <= thick, side - 1 - thick <= column <= side - 2
+    inside = 1 <= row <= side - 2 and 1 <= column <= side - 2
+    found = {name for name, here in (("upper", top), ("middle", centre), ("lower", bottom)) if here and inside}
+    for half, here in (("upper", row < side // 2 + thick // 2), ("lower", row >= side // 2 - thick // 2)):
+        found |= {f"{half}-{edge}" for edge, there in (("left", left), ("right", right)) if here and there and inside}
+    return found
+
+
+@cache
+def pictures(side):
+    """Return the ten digits in their nine shifts as 0 and 1, written pixel by pixel: (10, 9, T)."""
+    drawn = []
+    for digit in range(10):
+        lit = set(LIT[digit].split())
+        for down in (-1, 0, 1):
+            for right in (-1, 0, 1):
+                drawn.append(
+                    [bool(lit & segments_at(y - down, x - right, side)) for y in range(side) for x in range(side)]
+                )
+    return np.array(drawn, dtype=np.float64).reshape(10, 9, side**2)
+
+
+def row_by_row(inputs, order):
+    """Return pixels as they stand in the picture, rows from the top: (B, T) -> (B, T)."""
+    if order == "raster":
+        return inputs.numpy()
+    total = inputs.shape[1]
+    raster = np.empty(inputs.shape, dtype=np.int64)
+    raster[:, torch.randperm(total, generator=stream("pixels", "permuted", math.isqrt(total))).numpy()] = inputs.numpy()
+    return raster
+
+
+def beliefs(raster, *, hidden=None):
+    """Return ln P(digit | pixels) by Bayes' rule over ten digits and nine shifts: (B, T) -> (B, 10).
+
+    hidden: (T,) bool, pixels that the reader does not look at.
+    """
+    side = math.isqrt(raster.shape[1])
+    seen = np.ones(side**2) if hidden is None else 1.0 - hidden
+    shown, lit = raster.astype(np.float64), pictures(side).reshape(90, -1)
+    flips = (shown * seen) @ (1 - lit).T + ((1 - shown) * seen) @ lit.T  # (B, 90)
+    logs = flips * math.log(FLIPPED[side]) + (seen.sum() - flips) * math.log(1 - FLIPPED[side])
+    weights = np.exp(logs - logs.max(1, keepdims=True)).reshape(-1, 10, 9).sum(2)
+    return np.log(weights / weights.sum(1, keepdims=True))
+
+
+def pixel_answers(order):
+    """Return the best reader of pixels in an order."""
+
+    def read(inputs: Tensor, batch: Batch) -> Tensor:
+        """Return ln p(target): (B, T)."""
+        told = torch.from_numpy(beliefs(row_by_row(inputs, order)))
+        answers = torch.zeros(batch.targets.shape, dtype=torch.float64)
+        answers[:, -1] = told.gather(1, batch.targets[:, -1:])[:, 0]
+        return answers
+
+    return read
+
+
+def pixel_hits(order):
+    """Return whether the best reader's likeliest digit is the right one."""
+
+    def hits(inputs: Tensor, batch: Batch) -> Tensor:
+        """Return that at the last position: (B, T)."""
+        found = torch.zeros(batch.targets.shape, dtype=torch.bool)
+        found[:, -1] = torch.from_numpy(beliefs(row_by_row(inputs, order)).argmax(1)) == batch.targets[:, -1]
+        return found
+
+    return hits
+
+
 ORDERS = ("random", "sorted", "reversed", "key_first")
 CASES = (
     *(
@@ -87,5 +182,19 @@ CASES = (
             ("distinct", 8, 8, answers(kinds)),
         )
         for order in ORDERS
+    ),
+    *(
+        Case(
+            name="pixels",
+            params={"order": order},
+            length=length,
+            oracle=pixel_answers(order),
+            right=pixel_hits(order),
+            oracle_length=length,
+            oracle_batch=256,
+            other_length=980 - length,
+        )
+        for length in (196, 784)
+        for order in ("raster", "permuted")
     ),
 )

@@ -14,6 +14,8 @@ GOLDEN = {
     "max": "406aa0baf07086e9",
     "set_sum": "c35b469afd7f12d1",
     "distinct": "1edb7385b96058f5",
+    "pixels": "ae237e6154272f76",
+    "pixels_permuted": "4eb083623e3fb707",
 }
 
 

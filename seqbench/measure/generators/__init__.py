@@ -25,6 +25,7 @@ GENERATORS = Registry(
         "adding": "seqbench.measure.generators.adding",
         "copy": "seqbench.measure.generators.copy",
         "multiset": "seqbench.measure.generators.multiset",
+        "pixels": "seqbench.measure.generators.pixels",
         "chronicle": "seqbench.measure.generators.chronicle",
         "text": "seqbench.measure.generators.text",
         "onehot": "seqbench.measure.generators.onehot",
