@@ -10,8 +10,8 @@ tokens=10 (K, so the query is 10, written ?), for majority tokens=2:
     asks = distinct              4 0 4 2 0 ?  ->  - - - - - 3     different items
 
 The sum is that of the items' distances from their mean, (K-1)/2: here 22 - 5 · 4.5. Its variance is that of the plain
-sum. A network of 32 units that reaches an R² of .97 to .99 in 400 steps at a rate of 0.003 is, on the plain sum of
-ten digits, still worse than the constant 45: it is on the way to 45, which is not what the task is about.
+sum. Recurrent networks of 32 units that reach an R² of .976 to .994 on ten digits in 400 steps (32 sequences each, rate
+0.003) are on the plain sum still worse than the constant 45: they are on the way to 45, which nobody asked about.
 
 Training may show the items in any of four orders: random; sorted, lowest first; reversed, highest first; or key_first,
 those on which the answer hangs before the others, and random within each of the two groups:
