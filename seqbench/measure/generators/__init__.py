@@ -8,6 +8,7 @@ A generator offers `sample(rng, *, batch, length, **params) -> Batch`, `sizes(**
   the main one under "" (a model is tested on what it was trained on where there is no such function);
 * `LEAST_SCORED: int`, how many answers a test asks at least, for tasks whose errors are rare;
 * `context_loss(*, length, **params) -> float`, of a reader who knows what was shown but not what belongs together;
+* `reordered(inputs, rng, **params) -> Tensor`, the same items in another order, where probe order_shift scores;
 * `held_out(...) -> HeldOut`, of a text;
 * `diluted_loss(loss, *, length, **params) -> float`, where the literature averages over positions at which nothing
   is asked.
@@ -32,7 +33,6 @@ GENERATORS = Registry(
         "recall": "seqbench.measure.generators.recall",
         "adding": "seqbench.measure.generators.adding",
         "copy": "seqbench.measure.generators.copy",
-        "count": "seqbench.measure.generators.count",
         "state_tracking": "seqbench.measure.generators.state_tracking",
         "flipflop": "seqbench.measure.generators.flipflop",
         "dyck": "seqbench.measure.generators.dyck",
@@ -42,6 +42,8 @@ GENERATORS = Registry(
         "induction": "seqbench.measure.generators.induction",
         "mqar": "seqbench.measure.generators.mqar",
         "needle": "seqbench.measure.generators.needle",
+        "multiset": "seqbench.measure.generators.multiset",
+        "pixels": "seqbench.measure.generators.pixels",
         "chronicle": "seqbench.measure.generators.chronicle",
         "text": "seqbench.measure.generators.text",
         "onehot": "seqbench.measure.generators.onehot",
