@@ -1,7 +1,7 @@
 """Linear recurrences h_t = a_t ⊙ h_{t-1} + x_t, in parallel or step by step, and the layers that are built on them.
 
 `scan` joins neighbouring steps into one, solves the sequence of half the length in the same way and fills in the
-steps between: 2·log₂ T stages, work linear in T (Blelloch 1990). Only products and sums of what is there occur, no
+steps between: a depth of log₂ T, down and up again, and work linear in T (Blelloch 1990). Only products and sums of what is there occur, no
 logarithm and no division, so that it may be real or complex and nothing overflows where |a| ≤ 1.
 
 The log-space form of the papers, cumsum and logcumsumexp (Heinsen 2023, arXiv 2311.06281), was measured beside it
@@ -144,7 +144,8 @@ def network(spec: ModelSpec, layer: Callable[[int], Layer]) -> nn.Module:
 
     layer: makes one for inputs of a size. The head starts at half the library's U(±1/√D): states are positive, about
     ½ each, so that their logits share an offset. Measured over 180 networks of two layers, D = 16 … 64: with the
-    library's head a minGRU starts at up to ln V + 0.21, past the contract's 0.2, with half of it at most at ln V + 0.10.
+    library's head a minGRU starts at up to ln V + 0.21, past the contract's 0.2;
+    with half of it at ln V + 0.10 at most.
     """
     D = spec.width
     built = Recurrent(spec, lambda inputs: Layers(*(layer(size) for size in (inputs, *[D] * (spec.layers - 1)))))
