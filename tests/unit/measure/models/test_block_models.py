@@ -121,10 +121,32 @@ def test_listing_and_showing_members_needs_no_torch():
     assert done.stdout == "False\n"
 
 
-def test_folders_and_labels_of_members_are_their_own():
-    """No two models share a folder of the store, none has a colon in it, and no two share a label in figures."""
+def test_folders_and_looks_of_members_are_their_own():
+    """No two models share a folder of the store, none has a colon in it; no two share a label or a look in figures."""
     folders = [store.slug(name) for name in MODELS.names()]
     assert len(set(folders)) == len(folders)
     assert not any(":" in folder for folder in folders)
-    labels = [style.look(name).label for name in MODELS.names()]
-    assert len(set(labels)) == len(labels)
+    looks = [style.look(name) for name in MODELS.names()]
+    assert len({look.label for look in looks}) == len(looks)
+    assert len({(look.colour, look.marker, look.line) for look in looks}) == len(looks)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("block:lstm@forget_bias=1", "LSTM, forget bias 1, in a block"),
+        ("block:linear_attention", "linear attention, in a block"),
+        ("block:attention@positions=none", "attention, no positions, in a block"),
+    ],
+)
+def test_members_are_named_for_people(text, label):
+    """A label says the mixer, its options, and that it stands in a block."""
+    assert style.look(text).label == label
+
+
+def test_a_member_has_the_colour_of_its_mixer_s_model():
+    """Attention in a block is drawn as the Transformer is, a convolution as the TCN, but for the line."""
+    for member, model in (("lru", "lru"), ("attention", "transformer"), ("convolution", "tcn")):
+        inside, alone = style.look(f"block:{member}"), style.look(model)
+        assert (inside.colour, inside.marker) == (alone.colour, alone.marker)
+        assert inside.line != alone.line
