@@ -18,7 +18,7 @@ A model file offers
 
 Only `build` is required; a model that takes only tokens and has no options is complete.
 
-A file whose core may stand in the same-block arm offers it alone:
+A file whose core may stand in the same-block arm offers it alone, and has a line in MIXERS:
 
 * `mixer(inputs, width, options, *, depth) -> nn.Module`, one layer: (B, T, inputs), state -> (B, T, D), state;
   `depth` counts the layers below it;
