@@ -26,6 +26,36 @@ MODELS = Registry(
         "lstm": "seqbench.measure.models.lstm",
         "gru": "seqbench.measure.models.gru",
         "transformer": "seqbench.measure.models.transformer",
+        "tcn": "seqbench.measure.models.tcn",
+        "mingru": "seqbench.measure.models.mingru",
+        "minlstm": "seqbench.measure.models.minlstm",
+        "lru": "seqbench.measure.models.lru",
+        "linear_attention": "seqbench.measure.models.linear_attention",
+        "block:rnn": "seqbench.measure.models.block",
+        "block:lstm": "seqbench.measure.models.block",
+        "block:gru": "seqbench.measure.models.block",
+        "block:mingru": "seqbench.measure.models.block",
+        "block:minlstm": "seqbench.measure.models.block",
+        "block:lru": "seqbench.measure.models.block",
+        "block:linear_attention": "seqbench.measure.models.block",
+        "block:attention": "seqbench.measure.models.block",
+        "block:convolution": "seqbench.measure.models.block",
+    },
+)
+# Members of the same-block arm, and whose mixer each one is; a name here needs its "block:…" above.
+MIXERS = Registry(
+    "mixer",
+    "seqbench.mixers",
+    {
+        "rnn": "seqbench.measure.models.rnn",
+        "lstm": "seqbench.measure.models.lstm",
+        "gru": "seqbench.measure.models.gru",
+        "mingru": "seqbench.measure.models.mingru",
+        "minlstm": "seqbench.measure.models.minlstm",
+        "lru": "seqbench.measure.models.lru",
+        "linear_attention": "seqbench.measure.models.linear_attention",
+        "attention": "seqbench.measure.models.transformer",
+        "convolution": "seqbench.measure.models.tcn",
     },
 )
 

@@ -18,7 +18,7 @@ A model file offers
 
 Only `build` is required; a model that takes only tokens and has no options is complete.
 
-A file whose core may stand in the same-block arm offers it alone:
+A file whose core may stand in the same-block arm offers it alone, and has a line in MIXERS:
 
 * `mixer(inputs, width, options, *, depth) -> nn.Module`, one layer: (B, T, inputs), state -> (B, T, D), state;
   `depth` counts the layers below it;
@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from seqbench.errors import ContractError
+from seqbench.errors import ContractError, InvalidInput
 
 State = tuple[Tensor, ...]
 Weights = list[nn.Parameter]
@@ -192,15 +192,21 @@ class Blocks(nn.Module):
         )
         self.norm = nn.LayerNorm(spec.width)
         self.head = normed_head(spec)
+        self.causal = spec.causal
 
     def forward(self, tokens: Tensor, state: tuple[Any, ...] | None = None) -> tuple[Tensor, tuple[Any, ...]]:
-        """Return logits and every mixer's state: (B, T) -> (B, T, V), L states."""
+        """Return logits and every mixer's state: (B, T) -> (B, T, V), L states, or none from an encoder.
+
+        Raises InvalidInput for a state given to an encoder.
+        """
+        if not self.causal and state is not None:
+            raise InvalidInput("an encoder (causal=false) reads a sequence whole; give it no state")
         x = self.front(tokens)  # (B, T, D)
         after = []
         for block, before in zip(self.blocks, state or (None,) * len(self.blocks), strict=True):
             x, kept = block(x, before)
             after.append(kept)
-        return self.head(self.norm(x)), tuple(after)
+        return self.head(self.norm(x)), tuple(after) if self.causal else ()
 
 
 def normed_head(spec: ModelSpec) -> nn.Linear:
