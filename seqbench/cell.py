@@ -132,6 +132,10 @@ class Match(BaseModel):
         """Return the reference in words, as `lstm of width 64`."""
         return f"{self.model} of width {self.width}" + (f" with {self.layers} layers" if self.layers > 1 else "")
 
+    def __str__(self) -> str:
+        """Return the rule in words, as `matched in parameters to lstm of width 64`."""
+        return f"matched in {self.by} to {self.reference}"
+
 
 class Cell(BaseModel):
     """One thing to measure: a model (with options and size) on a task at a length, for one seed.

@@ -74,7 +74,7 @@ def solve(
     cost can be told at some widths only.
     """
     reference = variants.parse(rule.model)
-    task = _Task(vocab, outputs, inputs, tokens)
+    task = _Task(vocab, outputs, inputs, tokens=1 if rule.by == "parameters" else tokens)  # which do not depend on it
     return _solved(variant, reference, rule, task, layers, _sources(variant, reference))
 
 
