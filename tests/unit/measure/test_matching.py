@@ -330,6 +330,7 @@ def test_a_panel_times_the_models_that_can_be_matched():
     )
     (members,) = plan.panels(plan.planned(study))
     part = panel.measure(members, 0, context=context_of(study))
+    assert set(part.rounds.seconds) == {members[0].fingerprint}
     found = {f.planned.cell.model: f for f in panel.findings(members, [part], seconds=1.0)}
     assert found["gru"].model.width == 16
     assert found["gru"].status in ("ok", "contended")
@@ -367,8 +368,9 @@ def test_an_own_reference_is_part_of_the_study_and_of_the_fingerprint(tmp_path):
         study = study_of(match={"by": "parameters", "model": "mine.py:build", "width": 8, "tolerance": 0.1})
         assert set(study.own_models) == {"mine.py:build"}
         found.append((plan.planned(study)[0].fingerprint, run(study).model.width))
-    assert found[0] != found[1]
-    assert [width for _, width in found] == [16, 13]
+    (as_lstm, width), (as_gru, narrower) = found
+    assert as_lstm != as_gru
+    assert (width, narrower) == (16, 13)
 
 
 def test_an_own_reference_by_an_absolute_path_is_refused(tmp_path):
