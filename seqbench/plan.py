@@ -230,7 +230,7 @@ def progress(entries: Sequence[Planned], held: Mapping[str, Record]) -> list[dic
 class Costs:
     """How long cells take: as stored records of this machine say, else as a model of measured steps says.
 
-    measured: (task, probe, model, length, width, layers, training) -> mean wall seconds.
+    measured: (task, probe, model, length, size, training or timing) -> mean wall seconds.
     """
 
     measured: Mapping[tuple[object, ...], float]
@@ -290,7 +290,8 @@ def _modelled_seconds(cell: Cell) -> float:
 
 
 def _kind(cell: Cell) -> tuple[object, ...]:
-    return (cell.task, cell.probe, cell.model, cell.length, cell.width, cell.layers, cell.training, cell.timing)
+    size = (cell.width, cell.layers, cell.match)
+    return (cell.task, cell.probe, cell.model, cell.length, size, cell.training, cell.timing)
 
 
 def needs_corpus(card: TaskCard) -> bool:
@@ -301,8 +302,7 @@ def needs_corpus(card: TaskCard) -> bool:
 def _check_group(
     group: Group, card: TaskCard, known_models: registry.Registry, known_probes: registry.Registry
 ) -> None:
-    for text in group.models:
-        name = variant.parse(text).name
+    for name in _names(group):
         if not registry.is_path(name) and name not in known_models.names():
             raise registry.unknown("model", name, known_models.names())
     if group.probe is not None and group.probe not in known_probes.names():
@@ -342,8 +342,13 @@ def _refuse_different(what: str, held: Iterable[str], needed: set[str]) -> None:
 
 
 def _own_names(suite: Suite) -> set[str]:
-    names = {variant.parse(text).name for group in suite.groups for text in group.models}
-    return {name for name in names if registry.is_path(name)}
+    return {name for group in suite.groups for name in _names(group) if registry.is_path(name)}
+
+
+def _names(group: Group) -> list[str]:
+    """Return the names of a group's models and of the one that they are matched to."""
+    texts = (*group.models, group.match.model) if group.match else group.models
+    return [variant.parse(text).name for text in texts]
 
 
 def _own_models(suite: Suite) -> dict[str, str]:
@@ -389,6 +394,7 @@ def _cells(group: Group, first_seed: int) -> Iterator[Cell]:
                     test_lengths=group.test_lengths,
                     training=group.training,
                     timing=group.timing,
+                    match=group.match,
                 )
 
 
@@ -399,4 +405,5 @@ def _excluded(cell: Cell, rules: Sequence[Exclusion]) -> bool:
 def _fingerprint(study: Study, cell: Cell, card: Mapping[str, Any]) -> str:
     corpus = study.corpus.sha256 if study.corpus and needs_corpus(study.cards[cell.task]) else None
     own = study.own_models.get(variant.parse(cell.model).name)
-    return fingerprint(cell, card=card, corpus_sha256=corpus, model_sha256=own)
+    reference = study.own_models.get(variant.parse(cell.match.model).name) if cell.match else None
+    return fingerprint(cell, card=card, corpus_sha256=corpus, model_sha256=own, reference_sha256=reference)

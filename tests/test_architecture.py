@@ -16,7 +16,7 @@ ROWS = (
     ("errors",),
     ("registry", "variant", "cell", "record", "cards", "corpus", "preregistration"),
     ("suite", "plan", "store"),
-    ("measure.seeds", "measure.generators", "measure.corpora", "measure.models"),
+    ("measure.seeds", "measure.generators", "measure.corpora", "measure.models", "measure.matching"),
     ("measure.training", "measure.probes", "measure.rounds"),
     (
         "measure.environment",
