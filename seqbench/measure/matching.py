@@ -8,8 +8,9 @@ A rule names what is matched, and a reference with its width and depth:
   keys and values of attention, equals a state that does not at one length only, and is never matched.
 
 There are two knobs: the width, a multiple of the model's `width_step`, and the units of each MLP in models that have
-them. Of all pairs within the rule's tolerance the one whose MLP is nearest to four times the width is taken, the
-usual Transformer; of several such pairs, the one nearest to the reference. Without MLPs it is the nearest width.
+them. Each width has the MLP with which it comes nearest to the reference; of the widths that are then within the
+tolerance the one whose MLP is nearest to four times the width is taken, the usual Transformer. Without MLPs it is the
+nearest width.
 Costs are taken to rise with either knob.
 """
 
@@ -185,7 +186,7 @@ def _with_mlp(costs: Cost, target: float, *, tolerance: float, step: int, below:
     least, most = (1 - tolerance) * target, (1 + tolerance) * target
     tried: list[tuple[int, int]] = [(below or step, 1)]
     for pair in _outwards(below, step, affordable=lambda width: costs(width, 1) <= most):
-        sizes = [(width, _units(costs, width, least=least, most=most, target=target)) for width in pair]
+        sizes = [(width, _units(costs, width, target=target)) for width in pair]
         within = [size for size in sizes if least <= costs(*size) <= most]
         if within:  # the next pair's MLPs would be further from the usual
             return min(within, key=lambda size: (abs(size[1] / size[0] - USUAL_RATIO), abs(costs(*size) - target)))
@@ -203,14 +204,10 @@ def _outwards(below: int, step: int, *, affordable: Callable[[int], bool]) -> It
         yield fitting
 
 
-def _units(costs: Cost, width: int, *, least: float, most: float, target: float) -> int:
-    """Return the units within the bounds that are nearest to the usual, else those that come nearest to the target."""
-    usual = USUAL_RATIO * width
-    highest = _largest(lambda hidden: costs(width, hidden) <= most, start=usual)
-    lowest = 1 + _largest(lambda hidden: costs(width, hidden) < least, start=usual)
-    if lowest <= highest:
-        return min(max(usual, lowest), highest)
-    return min((max(highest, 1), lowest), key=lambda hidden: abs(costs(width, hidden) - target))
+def _units(costs: Cost, width: int, *, target: float) -> int:
+    """Return the units of each MLP with which this width comes nearest to the target, at least one."""
+    below = _largest(lambda hidden: costs(width, hidden) <= target, start=USUAL_RATIO * width)
+    return min((max(below, 1), below + 1), key=lambda hidden: abs(costs(width, hidden) - target))
 
 
 def _largest(fits: Callable[[int], bool], *, start: int, most: int = WIDEST) -> int:
@@ -310,7 +307,7 @@ def _unreal(variant: Variant, spec: ModelSpec) -> nn.Module:
 
 
 class _Undrawn(TorchFunctionMode):
-    """Leaves normal numbers undrawn: without content there is nothing to draw, and torch takes 2.5 s to prepare it."""
+    """Leaves random numbers undrawn: without content there is nothing to draw, and torch takes 2 s to prepare it."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -319,6 +316,8 @@ class _Undrawn(TorchFunctionMode):
             tensor = args[0] if args else (kwargs or {})["tensor"]
             if tensor.is_meta:
                 return tensor
+        if func in (torch.rand, torch.randn) and str((kwargs or {}).get("device")) == "meta":
+            func = torch.empty
         return func(*args, **(kwargs or {}))
 
 

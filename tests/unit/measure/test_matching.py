@@ -92,7 +92,7 @@ def test_what_is_counted_without_content_is_what_is_built(name):
         ("lstm", "parameters", (64, None, 37_440)),
         ("rnn", "parameters", (121, None, 37_332)),
         ("gru", "parameters", (73, None, 37_148)),
-        ("transformer@heads=1", "parameters", (38, 152, 37_912)),
+        ("transformer@heads=1", "parameters", (38, 149, 37_450)),
         ("lstm", "flops", (64, None, 73_728)),
         ("rnn", "flops", (121, None, 74_052)),
         ("rnn", "state", (128, None, 512)),
@@ -100,7 +100,7 @@ def test_what_is_counted_without_content_is_what_is_built(name):
     ],
 )
 def test_the_sizes_for_an_lstm_of_width_64(name, by, expected):
-    """The widths of quick's panels, counted by hand before there was a solver, and those of the other rules."""
+    """The sizes of quick's panels, and those of the other rules."""
     found = solved(name, by, layers=2 if name.startswith("transformer") else 1)
     assert (found.width, found.hidden, found.reached) == expected
 
@@ -129,11 +129,13 @@ def test_width_alone_matches_only_some_of_them():
     ("width", "tolerance"), [(16, 0.02), (40, 0.02), (52, 0.02), (64, 0.02), (64, 0.2), (20, 0.002)]
 )
 def test_the_pair_with_the_most_usual_mlp_is_taken(width, tolerance):
-    """Of all widths and MLPs within the tolerance: the ratio nearest to 4, then the cost nearest to the reference's."""
+    """Each width with the MLP nearest to the target; of those within the tolerance, the ratio nearest to 4."""
     target = 8 * width**2 + 8 * width + 64 * (width + 1)
     costs = {(w, h): body_of_a_transformer(w, h, layers=2) for w in range(4, 129, 4) for h in range(1, 700)}
-    within = [size for size, cost in costs.items() if abs(cost - target) <= tolerance * target]
-    expected = min(within, key=lambda size: (abs(size[1] / size[0] - 4), abs(costs[size] - target)))
+    off = {size: abs(cost - target) for size, cost in costs.items()}
+    nearest = [min((size for size in costs if size[0] == w), key=off.__getitem__) for w in range(4, 129, 4)]
+    within = [size for size in nearest if off[size] <= tolerance * target]
+    expected = min(within, key=lambda size: (abs(size[1] / size[0] - 4), off[size]))
     found = solved("transformer", width=width, layers=2, tolerance=tolerance)
     assert (found.width, found.hidden) == expected
 
