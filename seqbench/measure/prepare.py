@@ -22,6 +22,7 @@ from seqbench.measure.models.base import ModelSpec
 from seqbench.measure.probes.base import Subject
 from seqbench.plan import needs_corpus
 from seqbench.record import CorpusFacts, Environment, ModelFacts
+from seqbench.variant import Variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ def prepare(cell: Cell, context: Context) -> Prepared:
         device=device,
         causal=spec.causal,
     )
-    return Prepared(subject=subject, card=card, facts=_facts(model, spec), structural=_structural(model, spec))
+    return Prepared(subject=subject, card=card, facts=_facts(named, model, spec), structural=_structural(model, spec))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def _structural(model: nn.Module, spec: ModelSpec) -> str:
     return ""
 
 
-def _facts(model: nn.Module, spec: ModelSpec) -> ModelFacts:
+def _facts(named: Variant, model: nn.Module, spec: ModelSpec) -> ModelFacts:
     tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     counted = {id(p): p.numel() for p in model.parameters()}
     return ModelFacts(
@@ -138,5 +139,5 @@ def _facts(model: nn.Module, spec: ModelSpec) -> ModelFacts:
         body_parameters=sum(size for key, size in counted.items() if key not in tables),
         width=spec.width,
         layers=spec.layers,
-        implementation=str(getattr(spec.options, "implementation", "own")),
+        implementation=models.implementation(named, spec, model),
     )

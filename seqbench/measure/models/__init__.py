@@ -113,6 +113,12 @@ def refusal(variant: Variant, spec: "ModelSpec", *, length: int, lag: int | None
     return "" if asked is None else str(asked(spec, length=length, lag=lag))
 
 
+def implementation(variant: Variant, spec: "ModelSpec", model: "nn.Module") -> str:
+    """Return what really runs a model: what its file finds, or its option `implementation`, or that it is our own."""
+    asked = vars(_module(variant.name)).get("implementation")
+    return str(getattr(spec.options, "implementation", "own") if asked is None else asked(spec, model))
+
+
 def width_step(variant: Variant, spec: "ModelSpec") -> int:
     """Return what the width of this model must be a multiple of."""
     asked = vars(_module(variant.name)).get("width_step")

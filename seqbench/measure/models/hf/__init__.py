@@ -1,4 +1,4 @@
-"""Tiny causal models of the transformers library, built from a configuration: `hf:llama`, `hf:mamba2`, …
+"""Small causal models of the transformers library, such as `hf:llama`, built from a configuration.
 
 The body is the library's own, with the library's own initialisation; nothing is downloaded. What the suite
 decides stays the suite's: width, layers, vocabulary, MLP units (4·D, or as many as the spec says; types without
@@ -14,6 +14,9 @@ a hybrid (`zoo.py` lists each type). `attn_implementation` chooses between sdpa,
 The state is the library's cache where gradients are off. Under gradients a sequence is read without a cache, as
 in all training with this library, and the state is what has been read, which is read again when it is continued.
 """
+
+from dataclasses import fields
+from typing import Any
 
 from seqbench.errors import InvalidInput
 from seqbench.measure.models.base import ModelSpec, options_of
@@ -70,8 +73,8 @@ def implementation(spec: ModelSpec, model: Causal) -> str:
 def _of(spec: ModelSpec) -> tuple[Kind, Given]:
     """Return the type and its options: those given, over ours."""
     kind = KINDS[spec.member]
-    chosen = options_of(spec, options(spec.member))
-    named = {name: getattr(chosen, name) for name in chosen.__dataclass_fields__}
+    chosen: Any = options_of(spec, options(spec.member))
+    named = {field.name: getattr(chosen, field.name) for field in fields(chosen)}
     return kind, {**kind.given, **{name: value for name, value in named.items() if value is not None}}
 
 

@@ -80,7 +80,8 @@ class Causal(nn.Module):
         cache = _copied(state.cache)
         self._put_held(state.held)
         length, hidden = state.length, []
-        for piece in inputs.split(1, dim=1) if self.kind.one_by_one and length else (inputs,):
+        size = 1 if self.kind.one_by_one and length else inputs.shape[1]
+        for piece in torch.split(inputs, size, dim=1):
             hidden.append(self._run(piece, use_cache=True, **self._beside(cache, piece, length)))
             length += piece.shape[1]
         for layer in getattr(cache, "layers", ()):
@@ -101,20 +102,18 @@ class Causal(nn.Module):
         return beside
 
     def _empty(self, inputs: Tensor) -> Any:
+        """Return a cache that has seen nothing, of the class that the type takes."""
         config = self.body.config
-        if config.model_type == "xlstm":
-            from transformers.models.xlstm.modeling_xlstm import xLSTMCache  # noqa: PLC0415 - heavy, and loaded by now
+        own = _own_cache(config.model_type)
+        if own is None:
+            from transformers import DynamicCache  # noqa: PLC0415 - heavy, and loaded by now
 
-            empty = xLSTMCache(config, len(inputs), dtype=self.body.dtype, device=inputs.device)
-            empty.seqlen_offset = 0  # the library's tensor of one element has no batch
-            return empty
+            return DynamicCache(config=config)
         if config.model_type == "minimax":
-            from transformers.models.minimax.modeling_minimax import MiniMaxCache  # noqa: PLC0415 - as above
-
-            return MiniMaxCache()
-        from transformers import DynamicCache  # noqa: PLC0415 - as above
-
-        return DynamicCache(config=config)
+            return own()
+        empty = own(config, len(inputs), dtype=self.body.dtype, device=inputs.device)
+        empty.seqlen_offset = 0  # the library counts in a tensor, which belongs to no sequence
+        return empty
 
     def _put_held(self, held: tuple[Tensor | None, ...]) -> None:
         for (module, name), value in zip(self.holders, held or (None,) * len(self.holders), strict=True):
@@ -129,6 +128,19 @@ class Causal(nn.Module):
     def _check_room(self, length: int) -> None:
         if self.room is not None and length > self.room:
             raise InvalidInput(positions_beyond(length, self.room, self.kind.positions))
+
+
+def _own_cache(model_type: str) -> Any:
+    """Return the cache class of a type that has one of its own, or None."""
+    if model_type == "xlstm":
+        from transformers.models.xlstm.modeling_xlstm import xLSTMCache  # noqa: PLC0415 - heavy, and loaded by now
+
+        return xLSTMCache
+    if model_type == "minimax":
+        from transformers.models.minimax.modeling_minimax import MiniMaxCache  # noqa: PLC0415 - as above
+
+        return MiniMaxCache
+    return None
 
 
 def positions_beyond(length: int, room: int, option: str) -> str:

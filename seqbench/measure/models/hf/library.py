@@ -47,10 +47,9 @@ def options_of_type(member: str) -> type:
     ]
     if KINDS[member].attention == "sdpa":
         listed.append(("attn_implementation", Literal["sdpa", "eager"] | None, None))
-    made = make_dataclass(
+    return make_dataclass(
         "Options", listed, namespace={"__post_init__": _refusing(member)}, frozen=True, slots=True, kw_only=True
     )
-    return cast("type", made)
 
 
 def make_body(spec: ModelSpec, given: Given) -> nn.Module:
@@ -60,6 +59,7 @@ def make_body(spec: ModelSpec, given: Given) -> nn.Module:
     """
     from transformers import AutoModel  # noqa: PLC0415 - seconds of import
 
+    auto: Any = AutoModel  # the library has types for some of its functions only
     logging.getLogger("transformers.integrations.hub_kernels").addFilter(_is_news)
     kind = KINDS[spec.member]
     attention = str(given.get("attn_implementation", kind.attention or "eager"))
@@ -67,10 +67,10 @@ def make_body(spec: ModelSpec, given: Given) -> nn.Module:
     sizes = {"hidden_size": spec.width, "num_hidden_layers": spec.layers, "vocab_size": spec.vocab}
     try:
         fixed = {**_defaults(spec.member), **sizes, **kind.sizes(spec, given), **chosen}
-        body = AutoModel.from_config(_config_class(spec.member)(**fixed), attn_implementation=attention)
-    except (ValueError, TypeError, RuntimeError, ArithmeticError, AttributeError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InvalidInput(f"hf:{spec.member} cannot be built with these sizes and options: {reason}") from error
+        body = auto.from_config(_config_class(spec.member)(**fixed), attn_implementation=attention)
+    except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError, AssertionError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise InvalidInput(f"hf:{spec.member} cannot be built with these sizes and options ({reason})") from error
     return cast("nn.Module", body)
 
 

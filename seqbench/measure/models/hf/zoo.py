@@ -21,7 +21,9 @@ class Kind:
     given: options in place of the library's. sizes: fields that follow from the spec. step: what the width is a
     multiple of. layers: the fewest. attention: the default implementation, nothing for a type without attention.
     kernels: packages whose kernels the type uses where they are installed. positions: the option that bounds them.
-    caches: whether the library has a cache for it. one_by_one: whether that cache takes one token at a time.
+    caches: whether the library has a cache for it.
+    one_by_one: whether that cache takes only one token at a time after the first piece; with more at once the state
+    before them is forgotten, or they are placed wrongly, without a word.
     """
 
     given: Given = field(default_factory=dict)
@@ -33,6 +35,11 @@ class Kind:
     positions: str = ""
     caches: bool = True
     one_by_one: bool = False
+
+
+def _nothing(spec: ModelSpec, given: Given) -> dict[str, object]:  # noqa: ARG001 - one signature for all
+    """Return nothing, for a type of which width, layers and vocabulary are all its sizes."""
+    return {}
 
 
 def _mlp(name: str) -> Sizes:
@@ -217,7 +224,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "openai-gpt": Kind(
         given={"n_head": 2, "n_positions": 512},
-        sizes=lambda spec, given: {},
+        sizes=_nothing,
         step=_heads("n_head"),
         attention="eager",
         positions="n_positions",
@@ -230,7 +237,7 @@ KINDS: Mapping[str, Kind] = {
         step=_heads("num_attention_heads"),
         positions="max_position_embeddings",
     ),
-    "bloom": Kind(given={"n_head": 2}, sizes=lambda spec, given: {}, step=_heads("n_head"), attention="eager"),
+    "bloom": Kind(given={"n_head": 2}, sizes=_nothing, step=_heads("n_head"), attention="eager"),
     "llama": Kind(given=_TWO, sizes=_decoder, step=_ROTARY),
     "qwen3": Kind(given=_TWO, sizes=_headed, step=_ROTARY),
     "mistral": Kind(given=_TWO, sizes=_decoder, step=_ROTARY),
@@ -241,12 +248,8 @@ KINDS: Mapping[str, Kind] = {
     "ctrl": Kind(
         given={"n_head": 2, "n_positions": 256}, sizes=_mlp("dff"), step=_heads("n_head"), positions="n_positions"
     ),
-    "mamba": Kind(
-        sizes=lambda spec, given: {}, step=_any_width, attention="", kernels=_MAMBA_KERNELS, one_by_one=True
-    ),
-    "falcon_mamba": Kind(
-        sizes=lambda spec, given: {}, step=_any_width, attention="", kernels=_MAMBA_KERNELS, one_by_one=True
-    ),
+    "mamba": Kind(sizes=_nothing, step=_any_width, attention="", kernels=_MAMBA_KERNELS, one_by_one=True),
+    "falcon_mamba": Kind(sizes=_nothing, step=_any_width, attention="", kernels=_MAMBA_KERNELS, one_by_one=True),
     "mamba2": Kind(
         given={"num_heads": 8, "expand": 2, "state_size": 16, "n_groups": 1, "chunk_size": 32},
         sizes=_mamba2,
