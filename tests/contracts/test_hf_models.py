@@ -136,9 +136,10 @@ def test_sequences_of_a_batch_do_not_meet(name):
 @every_variant
 @pytest.mark.parametrize("training", [True, False])
 def test_cached_is_uncached(name, training):
-    """Pieces of 1, 3, 5 and 31 tokens, from cache to cache, give the logits of the whole within 1e-4 in single precision.
+    """Pieces of 1, 3, 5 and 31 tokens, from cache to cache, give the logits of the whole within 1e-4.
 
-    The whole is read under gradients, without a cache; weights are 2.5 times those of the initialisation.
+    In single precision, as the library runs. The whole is read under gradients, without a cache; weights are 2.5 times
+    those of the initialisation.
     """
     model, tokens = scaled(name).train(training), tokens_of(length=40)
     whole, _ = model(tokens)
@@ -203,7 +204,7 @@ def test_the_batch_is_the_first_dimension_of_the_state(name):
 @every_type
 @torch.no_grad()
 def test_a_state_of_attention_grows_and_a_recurrent_one_does_not(name):
-    """Twice the tokens take more floats exactly where the type has attention; a type without a cache keeps its tokens."""
+    """Twice the tokens take more floats exactly where there is attention; a type without a cache keeps its tokens."""
     model, spec = built(name)
     small, large = (sum(part.nbytes for part in tensors_of(model(tokens_of(length=n))[1])) for n in (40, 80))
     kind = KINDS[spec.member]
@@ -225,7 +226,7 @@ def test_the_seed_decides_the_weights_and_the_global_generator_stays(name):
 @every_variant
 @pytest.mark.parametrize("inputs", [None, 3])
 def test_every_parameter_gets_gradient(name, inputs):
-    """After one backward every parameter has a finite gradient, somewhere not zero; one step later, without exception."""
+    """After one backward every parameter has a finite gradient, somewhere not zero; a step later, without exception."""
     model, _ = built(name, inputs=inputs)
     given = tokens_of() if inputs is None else torch.randn(3, 9, 3, generator=stream("floats"))
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -279,7 +280,7 @@ def test_eight_sequences_are_memorised(name):
 @every_type
 @torch.no_grad()
 def test_floats_are_accepted_in_place_of_tokens(name):
-    """A spec with inputs=3 makes a model of (B, T, 3) floats without a table of tokens, which reads in pieces as well."""
+    """A spec with inputs=3 makes a model of (B, T, 3) floats, without a table of tokens, which reads in pieces too."""
     model = built(name, inputs=3)[0].double()
     floats = torch.randn(2, 7, 3, generator=stream("floats"), dtype=torch.float64)
     whole, _ = model(floats)
@@ -354,7 +355,8 @@ def test_the_second_knob_is_the_mlp(name):
         ("hf:gpt2@n_layer=8", "hf:gpt2 does not take n_layer: the cell's number of layers decides it; leave it out"),
         (
             "hf:llama@tie_word_embeddings=true",
-            "hf:llama does not take tie_word_embeddings: the head is the suite's own, the same for every model; leave it out",
+            "hf:llama does not take tie_word_embeddings: the head is the suite's own, the same for every model; "
+            "leave it out",
         ),
         (
             "hf:gemma2@use_bidirectional_attention=true",
@@ -434,14 +436,36 @@ def test_kernels_that_are_installed_are_told(monkeypatch):
     assert implementation(spec, model).endswith("kernels of mamba_ssm, torch in place of causal_conv1d")
 
 
-def test_missing_kernels_are_not_complained_about(capfd, caplog):
-    """Nothing is written when a type runs without its fast kernels: the record says it."""
-    built("hf:mamba")[0](tokens_of())
-    built("hf:qwen3_next")[0](tokens_of())
-    logging.getLogger("transformers.integrations.hub_kernels").warning("something else")
-    captured = capfd.readouterr()
-    assert "falling back" not in captured.err + captured.out + caplog.text
-    assert "something else" in captured.err + caplog.text
+def test_missing_kernels_are_not_complained_about():
+    """Nothing is written when a type runs without its fast kernels, which the record says; other warnings are."""
+    code = (
+        "import torch; from seqbench.measure.models import create, spec_for; from seqbench.variant import parse\n"
+        "for name in ('hf:mamba', 'hf:qwen3_next'):\n"
+        "    spec = spec_for(parse(name), vocab=8, outputs=8, width=16, layers=2)\n"
+        "    create(parse(name), spec, seed=0)(torch.zeros(1, 4, dtype=torch.int64))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout + run.stderr == ""
+    built("hf:mamba")
+    told = []
+    logger = logging.getLogger("transformers.integrations.hub_kernels")
+    monitor = logging.Handler()
+    monitor.emit = lambda record: told.append(record.getMessage())
+    logger.addHandler(monitor)
+    logger.warning("something else")
+    logger.removeHandler(monitor)
+    assert told == ["something else"]
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_no_module_keeps_what_it_read(gradients):
+    """RecurrentGemma keeps its state on its modules: it is taken from them, and a training step's graph with it."""
+    model, _ = built("hf:recurrent_gemma")
+    with torch.set_grad_enabled(gradients):
+        model(tokens_of())
+    kept = [vars(part).get(name) for part in model.modules() for name in ("conv1d_state", "recurrent_states")]
+    assert len(model.holders) == 2
+    assert [part for part in kept if part is not None] == []
 
 
 def test_nothing_is_fetched(monkeypatch):
