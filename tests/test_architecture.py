@@ -36,7 +36,7 @@ EXTERNAL = {
     0: set(),
     1: {"pydantic"},
     2: {"pydantic", "filelock"},
-    3: {"torch", "numpy", "pooch"},
+    3: {"torch", "numpy", "pooch", "transformers"},
     4: {"torch", "numpy", "psutil"},
     5: {"torch", "psutil", "pebble"},
     6: {"numpy", "pandas", "scipy"},

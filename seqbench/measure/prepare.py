@@ -178,7 +178,7 @@ def _facts(model: nn.Module, spec: ModelSpec, *, named: Variant, cell: Cell, mat
         body_parameters=matching.body_parameters(model),
         width=spec.width,
         layers=spec.layers,
-        implementation=str(getattr(spec.options, "implementation", "own")),
+        implementation=models.implementation(named, spec, model),
         hidden=spec.hidden,
         flops_per_token=matching.flops_per_token(named, spec, cell.length),
         state_bytes=matching.state_bytes(named, spec, cell.length),

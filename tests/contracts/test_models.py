@@ -14,7 +14,7 @@ from seqbench.measure.seeds import stream
 from seqbench.variant import parse
 
 VARIANTS = (
-    *MODELS.names(),
+    *(name for name in MODELS.names() if not name.startswith("hf:")),  # they have a file of their own
     "rnn@activation=relu",
     "rnn@activation=sigmoid",
     "rnn@init=orthogonal",

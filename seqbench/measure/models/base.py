@@ -14,7 +14,9 @@ A model file offers
 * `costs(spec, tokens) -> Costs`, closed forms that tests hold against the module;
 * `refusal(spec, *, length, lag) -> str`, why a model of this spec cannot stand before sequences of this length
   whose answers lie up to `lag` positions back (None: no one distance), or nothing;
-* `width_step(spec) -> int`, of which the width must be a multiple (every width will do where there is none).
+* `width_step(spec) -> int`, of which the width must be a multiple (every width will do where there is none);
+* `implementation(spec, model) -> str`, what really runs the model that was built, where that depends on what is
+  installed; it goes into every record (without it: the option `implementation`, or "own").
 
 Only `build` is required; a model that takes only tokens and has no options is complete.
 

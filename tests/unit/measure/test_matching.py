@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 import torch
@@ -19,6 +20,8 @@ from seqbench.measure.probes import PROBES
 from seqbench.suite import Group, Suite
 from seqbench.variant import parse
 
+LIBRARY = tuple(name for name in MODELS.names() if name.startswith("hf:"))
+OURS = tuple(name for name in MODELS.names() if name not in LIBRARY)
 RULES = ("parameters", "flops", "state")
 TRAINING = {"steps": 3, "batch": 4, "learning_rate": 1e-2, "evaluate_every": 2, "evaluation_sequences": 8}
 OWN = "import torch\nfrom torch import nn\nfrom seqbench.measure.models.{of} import Options, build\n"
@@ -62,8 +65,15 @@ def body_of_a_transformer(width, hidden, *, layers, outputs=64):
     return layers * block + 2 * width + outputs * (width + 1)
 
 
-@pytest.mark.parametrize("by", RULES)
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        *product(OURS, RULES),
+        *((name, "parameters") for name in LIBRARY),  # operations of these are counted, which takes seconds
+        ("hf:llama", "flops"),
+        ("hf:mamba", "state"),
+    ],
+)
 def test_every_model_is_matched_or_says_why(name, by):
     """The size found costs what the solver says, within the tolerance of an LSTM's; a model without one says why."""
     found = solved(name, by, layers=2)
@@ -79,7 +89,7 @@ def test_every_model_is_matched_or_says_why(name, by):
 @pytest.mark.parametrize("name", MODELS.names())
 def test_what_is_counted_without_content_is_what_is_built(name):
     """The body counted on empty tensors is the body of the real module, and no weight is drawn for it."""
-    spec = models.spec_for(parse(name), width=32, layers=2, **SIZES)
+    spec = models.spec_for(parse(name), width=64, layers=2, **SIZES)
     before = torch.random.get_rng_state()
     found = matching.counted(parse(name), spec)
     assert torch.equal(before, torch.random.get_rng_state())
