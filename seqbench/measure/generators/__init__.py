@@ -37,6 +37,7 @@ GENERATORS = Registry(
         "dyck": "seqbench.measure.generators.dyck",
         "chronicle": "seqbench.measure.generators.chronicle",
         "text": "seqbench.measure.generators.text",
+        "bits": "seqbench.measure.generators.bits",
         "onehot": "seqbench.measure.generators.onehot",
         "uniform_tokens": "seqbench.measure.generators.uniform_tokens",
     },
