@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from seqbench.cards import TaskCard
 from seqbench.cell import Cell, TrainConfig
+from seqbench.errors import InvalidInput
 from seqbench.measure import training
 from seqbench.measure.corpora.base import Ids
 from seqbench.measure.generators.base import Batch
@@ -69,6 +70,12 @@ def _measure(cell: Cell, context: Context) -> _Finding:
     if prepared.structural:
         return _Finding(status="structural", model=prepared.facts, error=prepared.structural)
     subject, card = prepared.subject, prepared.card
+    if cell.probe and (trains := vars(PROBES.load(cell.probe)).get("train_and_measure")):
+        if cell.training is None:
+            raise InvalidInput(f"probe {cell.probe} trains the model itself; give its group a training")
+        history, found = trains(subject, cell.training)
+        found = (*found, *training_curves.measure(replace(subject, history=history)))
+        return _Finding(status=_status(history, card), measurements=found, model=prepared.facts)
     if cell.training is not None:
         history, seen = _train(subject, cell.training, card)
         subject = replace(subject, history=history, seen=seen)

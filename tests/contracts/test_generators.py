@@ -87,6 +87,7 @@ CASES = (
     *cases_sets.CASES,
     Case(name="chronicle", params={"preset": PRESET}, oracle=chronicle_answers, oracle_length=4096),
     Case(name="text", params={"text": TALE}),
+    Case(name="bits"),
     Case(name="onehot"),
     Case(name="uniform_tokens", oracle=uniform_answers),
 )

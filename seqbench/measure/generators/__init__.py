@@ -46,6 +46,7 @@ GENERATORS = Registry(
         "pixels": "seqbench.measure.generators.pixels",
         "chronicle": "seqbench.measure.generators.chronicle",
         "text": "seqbench.measure.generators.text",
+        "bits": "seqbench.measure.generators.bits",
         "onehot": "seqbench.measure.generators.onehot",
         "uniform_tokens": "seqbench.measure.generators.uniform_tokens",
     },

@@ -1,7 +1,10 @@
 """Probes: one measurement each. Names only; a probe's module is imported when it is loaded.
 
-A probe of the shared lane offers `measure(subject) -> tuple[Measurement, ...]`. One of the exclusive lane offers
-`block(subject, timing) -> Block`, the work that a panel times; its group in a suite has a `timing`.
+A probe of the shared lane offers `measure(subject) -> tuple[Measurement, ...]`; where its group in a suite has a
+`training`, the model was trained on the task before. One that trains the model itself, for another end than the task's
+answers, offers `train_and_measure(subject, config) -> tuple[History, tuple[Measurement, ...]]` in its place: it is
+given the fresh model and the group's `training`, by which it trains with `training.train`. One of the exclusive lane
+offers `block(subject, timing) -> Block`, the work that a panel times; its group in a suite has a `timing`.
 """
 
 from seqbench.registry import Registry
@@ -14,6 +17,8 @@ PROBES = Registry(
         "answers": "seqbench.measure.probes.answers",
         "order_shift": "seqbench.measure.probes.order_shift",
         "bits_per_character": "seqbench.measure.probes.bits_per_character",
+        "effective_context": "seqbench.measure.probes.effective_context",
+        "capacity": "seqbench.measure.probes.capacity",
         "training_curves": "seqbench.measure.probes.training_curves",
         "input_gradient": "seqbench.measure.probes.input_gradient",
         "saved_bytes": "seqbench.measure.probes.saved_bytes",
