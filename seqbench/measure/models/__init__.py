@@ -89,6 +89,12 @@ def width_step(variant: Variant, spec: "ModelSpec") -> int:
     return 1 if asked is None else int(asked(spec))
 
 
+def tolerance(variant: Variant, spec: "ModelSpec") -> float:
+    """Return how far logits of this model that are equal in exact arithmetic may lie apart: 0, unless its file says."""
+    asked = vars(_module(variant.name)).get("tolerance")
+    return 0.0 if asked is None else float(asked(spec))
+
+
 def _module(name: str) -> ModuleType:
     module = load_path(name) if is_path(name) else MODELS.load(name)
     if not callable(vars(module).get("build")):
