@@ -27,6 +27,7 @@ MODELS = Registry(
         "gru": "seqbench.measure.models.gru",
         "transformer": "seqbench.measure.models.transformer",
     },
+    needs=[["build"]],
 )
 
 _KINDS: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
