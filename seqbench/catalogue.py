@@ -76,14 +76,8 @@ def _teller(registry: Registry) -> Callable[[str], str]:
 
 
 def _module_text(registry: Registry, name: str) -> str:
-    """Return a module's docstring and, for a model, its options with their defaults; nothing is imported."""
-    if name not in registry.entries:
-        return registry.load(name).__doc__ or ""
-    found = importlib.util.find_spec(registry.entries[name])
-    if found is None or found.origin is None:
-        raise UsageError(f"{registry.kind} {name} is listed but missing; reinstall seqbench")
-    source = Path(found.origin)
-    tree = ast.parse((source / "__init__.py" if source.is_dir() else source).read_text(encoding="utf-8"))
+    """Return a module's docstring and, for a model, its options with their defaults; no module of ours is imported."""
+    tree = ast.parse(_source(registry, name).read_text(encoding="utf-8"))
     options = [
         f"  {ast.unparse(field)}"
         for node in tree.body
@@ -92,6 +86,16 @@ def _module_text(registry: Registry, name: str) -> str:
         if isinstance(field, ast.AnnAssign)
     ]
     return "\n".join([ast.get_docstring(tree) or "", *(["", "Options:", *options] if options else [])])
+
+
+def _source(registry: Registry, name: str) -> Path:
+    """Return the file of a module."""
+    if name not in registry.entries:
+        return Path(registry.load(name).__file__ or "")
+    found = importlib.util.find_spec(registry.entries[name])
+    if found is None or found.origin is None:
+        raise UsageError(f"{registry.kind} {name} is listed but missing; reinstall seqbench")
+    return Path(found.origin)
 
 
 def _card(name: str, extra: Sequence[Path]) -> str:
