@@ -1,4 +1,4 @@
-"""The README's own model, suite and claim: checked, run, judged and reported as they stand there, without any package."""
+"""The README's own model, suite and claim: checked, run, judged and reported as they stand there."""
 
 import json
 import re
