@@ -1,6 +1,7 @@
 """A package from outside brings a model, a generator and a claim: installed beside seqbench, all of it works."""
 
 import json
+import os
 import shutil
 import subprocess
 
@@ -27,7 +28,10 @@ def seqbench(tmp_path_factory, folder):
 
     def call(*arguments, expect=0):
         command = [programs / "seqbench", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=600)
+        alone = {
+            name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+        }  # the wheel, not the checkout
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=alone, check=False, timeout=600)
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout
 
