@@ -111,7 +111,7 @@ def through_embedding(model: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]
 
     def cut(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
         leaves.append(output.detach().requires_grad_())
-        return leaves[-1]
+        return leaves[-1].clone()  # a model may scale its embeddings in place, which a leaf does not allow
 
     handle = _first_embedding(model).register_forward_hook(cut)
     try:

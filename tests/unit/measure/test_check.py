@@ -230,6 +230,11 @@ def test_a_model_without_an_embedding_is_looked_at_by_its_tokens(tmp_path):
     assert "past" not in found
 
 
+def test_embeddings_may_be_scaled_in_place(tmp_path):
+    """Gradients are taken at the embedding's output as it leaves the table, whatever the model then does to it."""
+    assert answers(planted(tmp_path, {"x = self.front(tokens)": "x = self.front(tokens).mul_(2)"})) == {}
+
+
 def test_what_rounds_may_say_how_far(tmp_path):
     """A leak of rounding size fails, unless the file declares as much; a larger one fails all the same."""
     noisy = {STACK: f"{STACK}; hidden = hidden + 1e-7 * hidden.roll(-1, 1)"}
