@@ -76,21 +76,11 @@ def _teller(registry: Registry) -> Callable[[str], str]:
 
 
 def _module_text(registry: Registry, name: str) -> str:
-    """Return a module's docstring and, for a model, its options with their defaults; nothing is imported."""
-    if name not in registry.entries:
-        return registry.load(name).__doc__ or ""
-    tree = _source(registry, name)
+    """Return a module's docstring and, for a model, its options with their defaults; no module of ours is imported."""
+    tree = _tree(registry, name)
     family, _, member = name.partition(":")
-    options = _options(_source(MIXERS, member) if registry is MODELS and family == "block" else tree)
+    options = _options(_tree(MIXERS, member) if registry is MODELS and family == "block" else tree)
     return "\n".join([ast.get_docstring(tree) or "", *(["", "Options:", *options] if options else [])])
-
-
-def _source(registry: Registry, name: str) -> ast.Module:
-    found = importlib.util.find_spec(registry.entries[name])
-    if found is None or found.origin is None:
-        raise UsageError(f"{registry.kind} {name} is listed but missing; reinstall seqbench")
-    source = Path(found.origin)
-    return ast.parse((source / "__init__.py" if source.is_dir() else source).read_text(encoding="utf-8"))
 
 
 def _options(tree: ast.Module) -> list[str]:
@@ -102,6 +92,20 @@ def _options(tree: ast.Module) -> list[str]:
         for field in node.body
         if isinstance(field, ast.AnnAssign)
     ]
+
+
+def _tree(registry: Registry, name: str) -> ast.Module:
+    return ast.parse(_source(registry, name).read_text(encoding="utf-8"))
+
+
+def _source(registry: Registry, name: str) -> Path:
+    """Return the file of a module."""
+    if name not in registry.entries:
+        return Path(registry.load(name).__file__ or "")
+    found = importlib.util.find_spec(registry.entries[name])
+    if found is None or found.origin is None:
+        raise UsageError(f"{registry.kind} {name} is listed but missing; reinstall seqbench")
+    return Path(found.origin)
 
 
 def _card(name: str, extra: Sequence[Path]) -> str:

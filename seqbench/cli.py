@@ -190,6 +190,25 @@ def show(
 
 
 @app.command()
+def check(
+    model: Annotated[str, typer.Argument(help="a model with its options, or path/to/file.py:build")],
+    width: Annotated[int | None, typer.Option(min=1, help="Default: the smallest from 16 on that it takes.")] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Default: 2, or what it takes.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a model every demand of its contract, and list every answer. Exit code 4 if it breaks one."""
+    from seqbench import terminal, variant
+    from seqbench.measure import check as examination
+
+    findings = examination.check(variant.parse(model), width=width, layers=layers)
+    terminal.listing([finding.row() for finding in findings], as_json=as_json)
+    outcomes = [finding.outcome for finding in findings]
+    terminal.say(", ".join(f"{outcomes.count(name)} {name}" for name in examination.OUTCOMES))
+    if "failed" in outcomes:
+        raise typer.Exit(CHECK_FAILED)
+
+
+@app.command()
 def doctor(
     results: Annotated[Path, typer.Option("--results", help="Where studies would be written.")] = Path("results"),
     as_json: Json = False,

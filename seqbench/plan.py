@@ -50,7 +50,8 @@ class Study(BaseModel):
         """
         reasons = ["it ran on development seeds"] if self.development else []
         if self.suite_source == "own":
-            reasons.append("its suite is its author's own")
+            own = f", with claims of its own: {', '.join(self.suite.own_claims)}" if self.suite.own_claims else ""
+            reasons.append(f"its suite is its author's own{own}")
         if self.preregistration_sha256 != self.preregistration.sha256:
             reasons.append("its margins were changed after the study was made")
         elif not _is_installed(self):
@@ -61,7 +62,9 @@ class Study(BaseModel):
     def _consistent(self) -> "Study":
         _refuse_different("cards", self.cards, {group.task for group in self.suite.groups})
         _refuse_different("own_models", self.own_models, _own_names(self.suite))
-        _refuse_different("preregistration.claims", self.preregistration.claims, set(self.suite.claims))
+        _refuse_different(
+            "preregistration.claims", self.preregistration.claims, {*self.suite.claims, *self.suite.own_claims}
+        )
         for group in self.suite.groups:
             if wrong := _misfit(group, self.cards[group.task], self.corpus):
                 raise ValueError(wrong)
@@ -106,7 +109,7 @@ def study(
         _check_group(group, found[group.task], known_models, known_probes)
         if wrong := _misfit(group, found[group.task], text):
             raise InvalidInput(wrong)
-    used = preregistration.installed().only(suite.claims, corpus=text is not None)
+    used = _fixed(preregistration.installed(), suite, corpus=text is not None)
     return Study(
         suite_name=suite_name,
         suite_source=suites.source_of(suite_name, suite),
@@ -359,11 +362,16 @@ def _own_models(suite: Suite) -> dict[str, str]:
     return {name: registry.source_sha256(name) for name in names}
 
 
+def _fixed(known: Preregistration, suite: Suite, *, corpus: bool) -> Preregistration:
+    """Return what is fixed for a suite: the claims that it names, and those that it brings."""
+    return known.plus(suite.own_claims).only((*suite.claims, *suite.own_claims), corpus=corpus)
+
+
 def _is_installed(study: Study) -> bool:
-    known = preregistration.installed()
-    if not set(study.suite.claims) <= set(known.claims):
+    known = preregistration.installed(study.suite.claims)
+    if not set(study.suite.claims) <= set(known.claims) or set(study.suite.own_claims) & set(known.claims):
         return False
-    return known.only(study.suite.claims, corpus=study.corpus is not None) == study.preregistration
+    return _fixed(known, study.suite, corpus=study.corpus is not None) == study.preregistration
 
 
 def _first_seed(study: Study) -> int:

@@ -1,4 +1,8 @@
-"""What was fixed before any data: atoms, margins, arms, tests and exclusion rules of every claim."""
+"""What was fixed before any data: atoms, margins, arms, tests and exclusion rules of every claim.
+
+The claims of seqbench stand in `preregistration.toml`. A plug-in brings its own in a TOML file beside its module and of
+the same name, which holds one `Claim`; a suite of somebody's own may hold claims as `[own_claims.NAME]`.
+"""
 
 import hashlib
 import re
@@ -6,18 +10,26 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from seqbench import cards
 from seqbench.cell import Layers, Length, PlainScalar, Width, canonical_json, model_name
-from seqbench.registry import unknown
+from seqbench.errors import ContractError, InvalidInput
+from seqbench.registry import Registry, unknown
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 Failure = Literal["diverged", "unsolved", "timeout", "oom", "structural", "crashed", "contended", "error"]
 Counting = Literal["chance", "value", "worst", "missing", "excluded"]
 Rule = Annotated[str, Field(max_length=2000)]
+CLAIM_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,39}$"
+ClaimName = Annotated[str, Field(pattern=CLAIM_NAME)]
+
+PLUGINS = Registry("claim", "seqbench.claims", {}, needs=[["finding"], ["qualifications"], ["FIGURES"]])
+"""Claims from outside; those of seqbench itself are registered where they are judged."""
 
 NEEDED_ARMS: Mapping[str, tuple[str, ...]] = {
     "one_sample": ("subject",),
@@ -175,6 +187,18 @@ class Preregistration(BaseModel):
             chosen[name] = _with_corpus(self.claims[name]) if corpus else _without_corpus(self.claims[name])
         return self.model_copy(update={"claims": chosen})
 
+    def plus(self, claims: Mapping[str, Claim]) -> "Preregistration":
+        """Return everything here with further claims.
+
+        Raises InvalidInput for a claim whose name is taken.
+        """
+        for name in claims:
+            if name in self.claims:
+                raise InvalidInput(
+                    f"there is a claim {name} already ({self.claims[name].title}); give yours another name"
+                )
+        return self.model_copy(update={"claims": {**self.claims, **claims}})
+
 
 def _atoms_of(rule: str) -> list[str]:
     return [word for word in re.findall(r"[^\s()]+", rule) if word not in ("and", "or")]
@@ -202,9 +226,34 @@ def _without_corpus(claim: Claim) -> Claim:
 
 
 @cache
-def installed() -> Preregistration:
-    """Return the pre-registration that this version of seqbench carries, for new studies."""
+def built_in() -> Preregistration:
+    """Return the pre-registration that this version of seqbench carries."""
     return Preregistration.model_validate(_content())
+
+
+def installed(names: Iterable[str] | None = None) -> Preregistration:
+    """Return the pre-registration for new studies: that of this version, and the claims of plug-ins (of these names).
+
+    Raises ContractError for a plug-in that is no claim or whose name is taken, InvalidInput for content that is none.
+    """
+    wanted = PLUGINS.plugins() if names is None else sorted({*PLUGINS.plugins()} & {*names})
+    return built_in().plus({name: _of_plugin(name) for name in wanted})
+
+
+def _of_plugin(name: str) -> Claim:
+    """Return the content of a plug-in's claim, which stands in a TOML file beside its module."""
+    if not re.fullmatch(CLAIM_NAME, name):
+        raise ContractError(
+            f"{name!r} is no name of a claim; write at most 40 letters, digits, _ and -, a letter first"
+        )
+    module = PLUGINS.load(name)
+    source = Path(module.__file__ or "").with_suffix(".toml")
+    if not source.is_file():
+        raise ContractError(
+            f"claim {name}: {source.name} is missing beside {module.__name__}; "
+            "write title, sentence, rule and atoms of the claim into it"
+        )
+    return cards.validated(Claim, cards.read_toml(source), source=source.name)
 
 
 def _content() -> Mapping[str, Any]:

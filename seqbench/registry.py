@@ -5,7 +5,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
@@ -28,26 +28,36 @@ class Registry:
     """What one folder offers by name: `entries` maps a name to the module that holds it.
 
     A module is imported when its name is loaded, not before, so that listing names costs nothing.
+    group: of entry points that announce plug-ins, each a module. needs: what such a module must have, each by its name
+    or by several of which one will do; a plug-in that lacks something, or takes the name of another, is refused.
     """
 
     kind: str
     group: str
     entries: Mapping[str, str]
+    needs: Sequence[Sequence[str]] = ()
 
     def names(self) -> tuple[str, ...]:
         """Return every known name, built-in ones first, plug-ins after them."""
-        return (*self.entries, *(name for name in sorted(self._plugins()) if name not in self.entries))
+        return (*self.entries, *self.plugins())
+
+    def plugins(self) -> tuple[str, ...]:
+        """Return the names of what is announced from outside.
+
+        Raises ContractError for a name that something else has already.
+        """
+        return tuple(self._points())
 
     def load(self, name: str) -> ModuleType:
         """Return the module behind a name.
 
-        Raises UnknownName with the nearest name when there is none.
+        Raises UnknownName with the nearest name when there is none, ContractError for a plug-in that lacks something.
         """
         if name in self.entries:
             return importlib.import_module(self.entries[name])
-        plugins = self._plugins()
-        if name in plugins:
-            return _plugin_module(self.kind, plugins[name])
+        points = self._points()
+        if name in points:
+            return _plugin_module(self.kind, points[name], needs=self.needs)
         raise unknown(self.kind, name, self.names())
 
     def summary(self, name: str) -> str:
@@ -59,8 +69,17 @@ class Registry:
             raise ContractError(f"{self.kind} {name}: module {self.entries[name]} is missing; reinstall seqbench")
         return _first_line(ast.get_docstring(ast.parse(Path(found.origin).read_text(encoding="utf-8"))))
 
-    def _plugins(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.group)}
+    def _points(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
+            taken = self.entries.get(point.name) or (found[point.name].value if point.name in found else "")
+            if taken and taken != point.value:
+                raise ContractError(
+                    f"{self.kind} {point.name}: the plug-in {point.value!r} takes the name of {taken!r}; "
+                    "give it another name, or uninstall it"
+                )
+            found[point.name] = point
+        return found
 
 
 def load_path(reference: str) -> ModuleType:
@@ -144,10 +163,20 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def _plugin_module(kind: str, point: EntryPoint) -> ModuleType:
-    loaded = point.load()
+def _plugin_module(kind: str, point: EntryPoint, *, needs: Sequence[Sequence[str]]) -> ModuleType:
+    try:
+        loaded = point.load()
+    except (Exception, SystemExit) as error:  # somebody's package may raise anything while it is imported
+        raise ContractError(
+            f"{kind} {point.name}: plug-in {point.value!r} cannot be imported ({_reason(error)}); mend or uninstall it"
+        ) from error
     if not isinstance(loaded, ModuleType):
         raise ContractError(f"{kind} {point.name}: entry point {point.value!r} must name a module, as 'package.module'")
+    lacking = [" or ".join(names) for names in needs if not any(name in vars(loaded) for name in names)]
+    if lacking:
+        raise ContractError(
+            f"{kind} {point.name}: plug-in {point.value!r} is no {kind}, for it lacks {', '.join(lacking)}"
+        )
     return loaded
 
 

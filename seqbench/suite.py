@@ -19,6 +19,7 @@ from seqbench.cell import (
     Width,
     model_name,
 )
+from seqbench.preregistration import Claim, ClaimName
 from seqbench.registry import unknown
 
 
@@ -115,12 +116,18 @@ class Group(BaseModel):
 
 
 class Suite(BaseModel):
-    """A named set of groups, the claims that they serve, and where frozen learning rates come from."""
+    """A named set of groups, the claims that they serve, and where frozen learning rates come from.
+
+    claims: names of claims that seqbench or a plug-in pre-registered. own_claims: further ones that the suite brings
+    itself, each a table `[own_claims.NAME]` in the form of `Claim`; they join the study's pre-registration, under names
+    that nobody else has. A suite of somebody's own is exploratory.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
     claims: tuple[str, ...] = ()
+    own_claims: dict[ClaimName, Claim] = Field(default_factory=dict)
     rates_from: str = ""
     groups: tuple[Group, ...] = Field(min_length=1)
     exclude: tuple[Exclusion, ...] = ()

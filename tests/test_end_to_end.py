@@ -197,6 +197,10 @@ def test_help_answers_at_once():
         (["verdicts", "--results", "broken"], 1, "seqbench: broken/study.json is no study"),
         (["list", "modles"], 2, "seqbench: no kind named 'modles'; did you mean models?"),
         (["show", "lstn"], 2, "did you mean lstm?"),
+        (["check", "lstn"], 2, "seqbench: no model named 'lstn'; did you mean lstm?"),
+        (["check", "rnn@gian=2"], 2, "seqbench: no option of rnn named 'gian'; did you mean gain?"),
+        (["check", "nowhere.py:build"], 2, "seqbench: no file 'nowhere.py' for 'nowhere.py:build'"),
+        (["check", "transformer", "--width", "6"], 2, "seqbench: width 6 does not fit heads=2 with positions=rope"),
         (["corpus", "info", "latin.txt"], 2, "seqbench: latin.txt is not UTF-8 at byte 3"),
     ],
 )

@@ -3,31 +3,15 @@
 import json
 import subprocess
 import sys
-import sysconfig
-import venv
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
+from wheels import ROOT, environment
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Build the wheel, install it alone into a fresh environment, and lend that the libraries of this one."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    venv.create(folder / "env", with_pip=True)
-    python = folder / "env" / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", str(wheel)]
-    subprocess.run(install, check=True, capture_output=True)
-    purelib = subprocess.check_output(
-        [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
-    )
-    Path(purelib.strip(), "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return folder / "env" / "bin"
+    """Return the programs of an environment that holds the wheel and nothing else of ours."""
+    return environment(tmp_path_factory.mktemp("wheel"), ROOT)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from seqbench.measure.corpora import text as real_text
 from seqbench.measure.generators import GENERATORS
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.matching import Matched
-from seqbench.measure.models.base import ModelSpec
+from seqbench.measure.models.base import ModelSpec, takes_floats
 from seqbench.measure.probes.base import Subject
 from seqbench.plan import needs_corpus
 from seqbench.record import CorpusFacts, Environment, MatchFacts, ModelFacts
@@ -133,14 +133,9 @@ def text_of(path: Path, expected: CorpusFacts) -> real_text.Text:
 
 def _structural(model: nn.Module, spec: ModelSpec) -> str:
     """Return why this model cannot stand before this task at all, or nothing."""
-    if spec.inputs is None:
+    if spec.inputs is None or takes_floats(model, spec.inputs):
         return ""
-    try:
-        with torch.no_grad():
-            model(torch.zeros(1, 2, spec.inputs, device=next(model.parameters()).device))
-    except (RuntimeError, TypeError, IndexError):
-        return "the model takes only tokens, and this task has real-valued inputs"
-    return ""
+    return "the model takes only tokens, and this task has real-valued inputs"
 
 
 def _tests(generator: ModuleType, params: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from seqbench import cards, plan, record, store, suite
 from seqbench.cell import TimingConfig, TrainConfig
-from seqbench.errors import StoreError, StudyLocked, StudyMismatch, UnknownName, UsageError
+from seqbench.errors import InvalidInput, StoreError, StudyLocked, StudyMismatch, UnknownName, UsageError
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
 from seqbench.record import CorpusFacts, Environment, Record
@@ -504,3 +504,68 @@ def _hold(folder, holding, release):
     with store.locked(folder):
         holding.set()
         release.wait(30)
+
+
+OWN = {
+    "title": "Small",
+    "sentence": "A vanilla network's state is small.",
+    "rule": "a",
+    "atoms": {
+        "a": {
+            "estimand": "bytes",
+            "unit": "byte",
+            "test": "exact",
+            "measurement": "state_bytes",
+            "below": 100.0,
+            "arms": {"subject": {"task": "uniform_tokens", "probe": "state_bytes", "model": "rnn"}},
+        }
+    },
+}
+
+
+def test_an_own_claim_joins_what_the_study_fixed():
+    """A suite's own claim stands in the pre-registration beside those that it names, and comes back from JSON."""
+    study = study_of(group_of(), suite={"claims": ("C1",), "own_claims": {"X1": OWN}})
+    assert [*study.preregistration.claims] == ["C1", "X1"]
+    assert study.preregistration.claims["X1"].model_dump(exclude_defaults=True) == OWN
+    assert plan.Study.model_validate_json(study.model_dump_json(by_alias=True)) == study
+    assert study.exploratory == ("its suite is its author's own, with claims of its own: X1",)
+
+
+def test_an_own_claim_leaves_the_cells_as_they_are():
+    """What is judged does not decide what is measured: the same fingerprints with and without the claim."""
+    with_claim, without = study_of(group_of(), suite={"own_claims": {"X1": OWN}}), study_of(group_of())
+    assert plan.planned(with_claim) == plan.planned(without)
+    assert with_claim.preregistration_sha256 != without.preregistration_sha256
+
+
+def test_an_own_claim_takes_no_name_that_is_there():
+    """Nobody judges something else under the name of a claim that seqbench carries."""
+    expected = "there is a claim C1 already (Gradients vanish or explode); give yours another name"
+    with pytest.raises(InvalidInput, match=f"^{re.escape(expected)}$"):
+        study_of(group_of(), suite={"own_claims": {"C1": OWN}})
+
+
+def test_a_study_whose_own_claim_was_changed_says_so():
+    """A margin that differs from the suite's is no longer what was fixed."""
+    study = study_of(group_of(), suite={"own_claims": {"X1": OWN}})
+    content = study.model_dump(mode="json", by_alias=True)
+    content["preregistration"]["claims"]["X1"]["atoms"]["a"]["below"] = 200.0
+    changed = plan.Study.model_validate(content)
+    assert "its margins were changed after the study was made" in changed.exploratory
+    del content["preregistration"]["claims"]["X1"]
+    with pytest.raises(ValidationError, match=r"do not name the same; look at X1"):
+        plan.Study.model_validate(content)
+
+
+def test_an_own_claim_that_is_none_is_refused_with_all_its_faults(tmp_path):
+    """A misspelt key of an atom is named with its place in the suite file, and an impossible name with the pattern."""
+    wrong = tmp_path / "mine.toml"
+    text = 'title = "t"\n[[groups]]\nname = "g"\ntask = "recall"\nprobe = "state_bytes"\nmodels = ["rnn"]\n'
+    text += 'lengths = [9]\nwidth = 8\nseeds = 1\n[own_claims.X1]\ntitle = "t"\nsentnce = "s"\nrule = "a"\n'
+    text += '[own_claims.X1.atoms.a]\nestimand = "e"\nunit = "1"\ntest = "exact"\nmeasurement = "m"\nblow = 1.0\n'
+    wrong.write_text(text + 'arms.subject = { task = "recall", model = "rnn" }\n')
+    with pytest.raises(InvalidInput) as caught:
+        suite.find(str(wrong))
+    for part in ("missing key 'own_claims.X1.sentence'", "did you mean 'sentence'?", "did you mean 'below'?"):
+        assert part in str(caught.value)

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from seqbench import registry
-from seqbench.errors import UnknownName, UsageError
+from seqbench import preregistration, registry
+from seqbench.errors import ContractError, InvalidInput, UnknownName, UsageError
 from seqbench.registry import Registry
 
 SOME = Registry("model", "seqbench.test_group_without_plugins", {"lstm": "json", "gru": "csv"})
@@ -116,3 +116,169 @@ def test_a_package_that_cannot_be_imported_says_why(tmp_path, monkeypatch):
     for ask in (registry.source_sha256, registry.load_path):
         with pytest.raises(UsageError, match=f"^{re.escape(expected)}$"):
             ask("falling.model:build")
+
+
+def announce(monkeypatch, folder, group, modules, **names):
+    """Install a distribution of these modules in a folder that Python searches; its entry points name them."""
+    for module, source in modules.items():
+        (folder / f"{module}.py").write_text(source)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    info = folder / "outside-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
+    points = "".join(f"{name} = {value}\n" for name, value in names.items())
+    (info / "entry_points.txt").write_text(f"[{group}]\n{points}")
+    monkeypatch.syspath_prepend(folder)
+
+
+def registries():
+    """Return every registry of the package by its kind."""
+    from seqbench.judge.claims import CLAIMS
+    from seqbench.judge.figures import FIGURES
+    from seqbench.measure.executors import EXECUTORS
+    from seqbench.measure.generators import GENERATORS
+    from seqbench.measure.models import MODELS
+    from seqbench.measure.probes import PROBES
+
+    return {entry.kind: entry for entry in (MODELS, GENERATORS, PROBES, CLAIMS, FIGURES, EXECUTORS)}
+
+
+CONTRACTS = {
+    "model": (["build"], "build"),
+    "generator": (["sample", "sizes", "bounds"], "sample, sizes, bounds"),
+    "probe": (["measure"], "measure or block"),
+    "claim": (["finding", "qualifications", "FIGURES"], "finding, qualifications, FIGURES"),
+    "figure": (["TITLE", "CAPTION", "select", "draw"], "TITLE, CAPTION, select, draw"),
+    "executor": (["execute"], "execute"),
+}
+
+
+@pytest.mark.parametrize("kind", CONTRACTS)
+def test_a_plug_in_is_listed_and_loaded(monkeypatch, tmp_path, kind):
+    """What a package announces stands behind the built-in names, with its module and its first line."""
+    known = registries()[kind]
+    source = '"""Something from outside."""\n' + "".join(f"{name} = ()\n" for name in CONTRACTS[kind][0])
+    announce(monkeypatch, tmp_path, known.group, {"outside": source}, strange="outside")
+    assert known.names() == (*known.entries, "strange")
+    assert (known.load("strange").__name__, known.summary("strange")) == ("outside", "Something from outside.")
+
+
+@pytest.mark.parametrize("kind", CONTRACTS)
+def test_a_plug_in_that_lacks_the_contract_is_refused(monkeypatch, tmp_path, kind):
+    """Everything that its module lacks is named at once, when it is listed or loaded."""
+    known = registries()[kind]
+    announce(monkeypatch, tmp_path, known.group, {"outside": ""}, strange="outside")
+    expected = f"{kind} strange: plug-in 'outside' is no {kind}, for it lacks {CONTRACTS[kind][1]}"
+    for ask in (known.load, known.summary):
+        with pytest.raises(ContractError, match=f"^{re.escape(expected)}$"):
+            ask("strange")
+
+
+def test_a_probe_that_is_timed_needs_no_measure(monkeypatch, tmp_path):
+    """One of two alternatives is enough."""
+    probes = registries()["probe"]
+    announce(monkeypatch, tmp_path, probes.group, {"outside": "def block(subject, timing): ...\n"}, strange="outside")
+    assert probes.load("strange").__name__ == "outside"
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "expected"),
+    [
+        (
+            "1 / 0\n",
+            "outside",
+            "plug-in 'outside' cannot be imported (ZeroDivisionError: division by zero); mend or uninstall it",
+        ),
+        (
+            "",
+            "inside",
+            "plug-in 'inside' cannot be imported (ModuleNotFoundError: No module named 'inside'); mend or uninstall it",
+        ),
+        ("build = 1\n", "outside:build", "entry point 'outside:build' must name a module, as 'package.module'"),
+    ],
+)
+def test_a_plug_in_that_cannot_be_had_says_why(monkeypatch, tmp_path, source, value, expected):
+    """An import that fails, or an entry point that names no module, is one line with the plug-in's name."""
+    announce(monkeypatch, tmp_path, "seqbench.models", {"outside": source}, strange=value)
+    with pytest.raises(ContractError, match=f"^{re.escape(f'model strange: {expected}')}$"):
+        registries()["model"].load("strange")
+
+
+def test_a_plug_in_takes_no_name_that_is_there(monkeypatch, tmp_path):
+    """Nobody can put another model behind a built-in name."""
+    announce(monkeypatch, tmp_path, "seqbench.models", {"outside": "build = 1\n"}, lstm="outside")
+    expected = (
+        "model lstm: the plug-in 'outside' takes the name of 'seqbench.measure.models.lstm'; "
+        "give it another name, or uninstall it"
+    )
+    for ask in (registries()["model"].names, lambda: registries()["model"].load("gru_of_nobody")):
+        with pytest.raises(ContractError, match=f"^{re.escape(expected)}$"):
+            ask()
+
+
+CLAIM = "FIGURES = ()\ndef finding(atoms, verdict): return ''\ndef qualifications(atoms): return ()\n"
+CONTENT = """
+title = "Something"
+sentence = "Something is larger than nothing."
+rule = "a"
+[atoms.a]
+estimand = "something"
+unit = "1"
+test = "one_sample"
+measurement = "something"
+support = 0.1
+arms.subject = { task = "recall", model = "rnn" }
+"""
+
+
+def test_the_claim_of_a_plug_in_joins_what_is_installed(monkeypatch, tmp_path):
+    """Its title, rule and atoms stand in a file beside its module; what seqbench carries is as it was."""
+    announce(monkeypatch, tmp_path, "seqbench.claims", {"outside": CLAIM}, X9="outside")
+    (tmp_path / "outside.toml").write_text(CONTENT)
+    claims = preregistration.installed().claims
+    assert [*claims] == [*preregistration.built_in().claims, "X9"]
+    assert (claims["X9"].title, claims["X9"].atoms["a"].support) == ("Something", 0.1)
+    assert "X9" in preregistration.installed(["X9"]).claims
+    assert preregistration.installed(["C1"]) == preregistration.built_in()
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "refused"),
+    [
+        (
+            None,
+            "X9",
+            ContractError(
+                "claim X9: outside.toml is missing beside outside; "
+                "write title, sentence, rule and atoms of the claim into it"
+            ),
+        ),
+        (
+            CONTENT.replace("title", "tilte"),
+            "X9",
+            InvalidInput("outside.toml: missing key 'title'; unknown key 'tilte', did you mean 'title'?"),
+        ),
+        (
+            CONTENT.replace('"a"', '"b"'),
+            "X9",
+            InvalidInput("outside.toml: the rule names the atom 'b', which the claim does not have"),
+        ),
+        (
+            CONTENT,
+            "C1",
+            InvalidInput("there is a claim C1 already (Gradients vanish or explode); give yours another name"),
+        ),
+        (
+            CONTENT,
+            "9x",
+            ContractError("'9x' is no name of a claim; write at most 40 letters, digits, _ and -, a letter first"),
+        ),
+    ],
+)
+def test_the_claim_of_a_plug_in_without_its_content_is_refused(monkeypatch, tmp_path, content, name, refused):
+    """A missing file, a wrong key, another rule, a taken or impossible name: one line that says what to do."""
+    announce(monkeypatch, tmp_path, "seqbench.claims", {"outside": CLAIM}, **{name: "outside"})
+    if content is not None:
+        (tmp_path / "outside.toml").write_text(content)
+    with pytest.raises(type(refused), match=f"^{re.escape(str(refused))}$"):
+        preregistration.installed()

@@ -1,10 +1,11 @@
 """Claims: one file each, with what the pre-registration's data cannot say: qualifications and wording."""
 
+from seqbench.preregistration import PLUGINS
 from seqbench.registry import Registry
 
 CLAIMS = Registry(
     "claim",
-    "seqbench.claims",
+    PLUGINS.group,
     {
         "C1": "seqbench.judge.claims.c1",
         "C2": "seqbench.judge.claims.c2",
@@ -12,4 +13,5 @@ CLAIMS = Registry(
         "C5": "seqbench.judge.claims.c5",
         "C8": "seqbench.judge.claims.c8",
     },
+    needs=PLUGINS.needs,
 )

@@ -18,4 +18,5 @@ FIGURES = Registry(
         "memory_by_length": "seqbench.judge.figures.memory_by_length",
         "order_sensitivity": "seqbench.judge.figures.order_sensitivity",
     },
+    needs=[["TITLE"], ["CAPTION"], ["select"], ["draw"]],
 )

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from seqbench import store
-from seqbench.errors import ContractError
 from seqbench.judge import stats, table
 from seqbench.judge.claims import CLAIMS
 from seqbench.judge.claims.base import (
@@ -22,7 +21,7 @@ from seqbench.judge.claims.base import (
 from seqbench.judge.rules import AtomLevels, Verdict
 from seqbench.judge.table import Tables
 from seqbench.plan import Study
-from seqbench.preregistration import installed
+from seqbench.preregistration import built_in
 from seqbench.store import Contents
 
 
@@ -35,7 +34,7 @@ def judge_folder(folder: Path) -> tuple[ClaimVerdict, ...]:
 
 
 def judge_study(study: Study, contents: Contents) -> tuple[ClaimVerdict, ...]:
-    """Return one verdict per claim: those installed, in their order, then those that only the study knows."""
+    """Return one verdict per claim: those of seqbench, in their order, then those that only the study knows."""
     return judge_tables(study, table.tables(study, contents))
 
 
@@ -54,7 +53,7 @@ def judge_tables(study: Study, tables: Tables) -> tuple[ClaimVerdict, ...]:
     for (case, part), *pair in zip(family, support, contradict, strict=True):
         levels[case.name][part] = AtomLevels(*pair)
     found = {case.name: conclude(case, levels[case.name], module_of(case.name)) for case in cases}
-    known = installed().claims
+    known = built_in().claims
     others = {name: not_preregistered(name, claim) for name, claim in known.items() if name not in found}
     order = (*known, *(name for name in found if name not in known))
     return tuple((found | others)[name] for name in order)
@@ -65,13 +64,7 @@ def module_of(claim: str) -> ClaimModule:
 
     Raises ContractError when a plug-in lacks a part of the contract.
     """
-    if claim not in CLAIMS.names():
-        return _PLAIN
-    found = CLAIMS.load(claim)
-    lacking = [name for name in ("finding", "qualifications", "FIGURES") if name not in vars(found)]
-    if lacking:
-        raise ContractError(f"claim {claim}: {found.__name__} lacks {', '.join(lacking)}")
-    return cast(ClaimModule, found)
+    return cast(ClaimModule, CLAIMS.load(claim)) if claim in CLAIMS.names() else _PLAIN
 
 
 _PLAIN = cast(

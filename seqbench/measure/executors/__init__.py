@@ -9,4 +9,5 @@ EXECUTORS = Registry(
         "serial": "seqbench.measure.executors.serial",
         "pool": "seqbench.measure.executors.pool",
     },
+    needs=[["execute"]],
 )

@@ -50,6 +50,7 @@ GENERATORS = Registry(
         "onehot": "seqbench.measure.generators.onehot",
         "uniform_tokens": "seqbench.measure.generators.uniform_tokens",
     },
+    needs=[["sample"], ["sizes"], ["bounds"]],
 )
 
 _KINDS: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}

@@ -87,6 +87,7 @@ MIXERS = Registry(
         "attention": "seqbench.measure.models.transformer",
         "convolution": "seqbench.measure.models.tcn",
     },
+    needs=[["build"]],
 )
 
 _KINDS: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
@@ -153,6 +154,12 @@ def width_step(variant: Variant, spec: "ModelSpec") -> int:
     """Return what the width of this model must be a multiple of."""
     asked = vars(_module(variant.name)).get("width_step")
     return 1 if asked is None else int(asked(spec))
+
+
+def tolerance(variant: Variant, spec: "ModelSpec") -> float:
+    """Return how far logits of this model that are equal in exact arithmetic may lie apart: 0, unless its file says."""
+    asked = vars(_module(variant.name)).get("tolerance")
+    return 0.0 if asked is None else float(asked(spec))
 
 
 def _module(name: str) -> ModuleType:

@@ -16,9 +16,14 @@ A model file offers
   whose answers lie up to `lag` positions back (None: no one distance), or nothing;
 * `width_step(spec) -> int`, of which the width must be a multiple (every width will do where there is none);
 * `implementation(spec, model) -> str`, what really runs the model that was built, where that depends on what is
-  installed; it goes into every record (without it: the option `implementation`, or "own").
+  installed; it goes into every record (without it: the option `implementation`, or "own");
+* `tolerance(spec) -> float`, how far logits that are equal in exact arithmetic may lie apart, for kernels whose
+  rounding depends on how long a sequence is or on what stands later in it, as scans in chunks have it (none: causality
+  and the independence of a batch hold bit for bit, and pieces equal the whole to 1e-9 in float64). A gradient to a
+  later position may be that fraction of the largest one.
 
-Only `build` is required; a model that takes only tokens and has no options is complete.
+Only `build` is required; a model that takes only tokens and has no options is complete. `seqbench check` asks every
+demand of this contract.
 
 A file whose core may stand in the same-block arm offers it alone, and has a line in MIXERS:
 
@@ -123,6 +128,16 @@ def _tensors_of(state: Any, *, seen: set[int]) -> Iterator[Tensor]:
             yield from _tensors_of(part, seen=seen)
     else:
         yield from _tensors_of(getattr(state, "__dict__", {}), seen=seen)
+
+
+def takes_floats(model: nn.Module, inputs: int) -> bool:
+    """Return whether a model that was built for (B, T, K) floats reads them; one of tokens alone cannot."""
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 2, inputs, device=next(model.parameters()).device))
+    except (RuntimeError, TypeError, IndexError):
+        return False
+    return True
 
 
 def front(spec: ModelSpec, *, projects: bool) -> nn.Module:

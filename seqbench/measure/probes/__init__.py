@@ -29,4 +29,5 @@ PROBES = Registry(
         "prefill_time": "seqbench.measure.probes.prefill_time",
         "decode_time": "seqbench.measure.probes.decode_time",
     },
+    needs=[["measure", "block"]],
 )

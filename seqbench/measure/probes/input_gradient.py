@@ -52,7 +52,7 @@ def log_gradient_by_lag(model: nn.Module, inputs: Tensor, rng: torch.Generator) 
         leaf = inputs.double().requires_grad_()
         logits, _ = model(leaf)
     else:
-        leaf, logits = _through_embedding(model, inputs)
+        leaf, logits = through_embedding(model, inputs)
     last = logits[:, -1]  # (B, V)
     cotangent = torch.randn(last.shape, generator=rng, dtype=last.dtype).to(last.device)
     (gradient,) = torch.autograd.grad(last, leaf, cotangent)
@@ -102,19 +102,24 @@ def _profile(name: str, profile: Tensor) -> Measurement:
     return Measurement(name=name, value=values[-1], unit="nat", series=Series(axis="lag", at=lags, values=values))
 
 
-def _through_embedding(model: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the output of the first embedding as a leaf (B, T, D), and the logits computed from it (B, T, V)."""
+def through_embedding(model: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the output of the first embedding as a leaf (B, T, D), and the logits computed from it (B, T, V).
+
+    Raises ContractError for a model without one, or whose first one is not what reads the tokens.
+    """
     leaves: list[Tensor] = []
 
     def cut(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
         leaves.append(output.detach().requires_grad_())
-        return leaves[-1]
+        return leaves[-1].clone()  # a model may scale its embeddings in place, which a leaf does not allow
 
     handle = _first_embedding(model).register_forward_hook(cut)
     try:
         logits, _ = model(tokens)
     finally:
         handle.remove()
+    if not leaves or leaves[0].shape[:-1] != tokens.shape:
+        raise ContractError("the model's first nn.Embedding does not read the tokens; make their table the first")
     return leaves[0], logits
 
 

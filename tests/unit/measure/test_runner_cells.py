@@ -115,7 +115,7 @@ def test_the_readmes_own_model_is_trained_scored_and_streams(tmp_path):
     file.write_text(source)
     record = run(study_of(models=(f"{file.name}:build",), training=TRAINING))
     assert (record.status, record.error) == ("unsolved", None)
-    assert record.model.parameters == 17 * 8 + 8 * 8 + 8
+    assert record.model.parameters == 17 * 8 + (8 + 1) * 8 + (8 + 1) * 8
     spec = models.spec_for(parse("mine.py:build"), vocab=5, outputs=5, width=4, layers=1)
     model = models.create(parse("mine.py:build"), spec, seed=0).double()
     tokens = torch.randint(0, 5, (2, 6), generator=stream("tokens"))

@@ -35,6 +35,7 @@ class Kind:
     positions: str = ""
     caches: bool = True
     one_by_one: bool = False
+    single: bool = False
 
 
 def _nothing(spec: ModelSpec, given: Given) -> dict[str, object]:  # noqa: ARG001 - one signature for all
@@ -249,13 +250,16 @@ KINDS: Mapping[str, Kind] = {
         given={"n_head": 2, "n_positions": 256}, sizes=_mlp("dff"), step=_heads("n_head"), positions="n_positions"
     ),
     "mamba": Kind(sizes=_nothing, step=_any_width, attention="", kernels=_MAMBA_KERNELS, one_by_one=True),
-    "falcon_mamba": Kind(sizes=_nothing, step=_any_width, attention="", kernels=_MAMBA_KERNELS, one_by_one=True),
+    "falcon_mamba": Kind(
+        sizes=_nothing, step=_any_width, attention="", kernels=_MAMBA_KERNELS, one_by_one=True, single=True
+    ),
     "mamba2": Kind(
         given={"num_heads": 8, "expand": 2, "state_size": 16, "n_groups": 1, "chunk_size": 32},
         sizes=_mamba2,
         step=_and_mamba2(_any_width, "num_heads", "expand"),
         attention="",
         kernels=_MAMBA_KERNELS,
+        single=True,
     ),
     "xlstm": Kind(
         given={"num_heads": 2, "qk_dim_factor": 1.0, "v_dim_factor": 1.0},
@@ -264,8 +268,8 @@ KINDS: Mapping[str, Kind] = {
         attention="",
         kernels=("xlstm",),
     ),
-    "recurrent_gemma": Kind(given=_TWO, sizes=_recurrent_gemma, step=_ROTARY, layers=2, one_by_one=True),
-    "falcon_h1": Kind(given={**_TWO, **_SSM}, sizes=_falcon_h1, step=_WITH_SSM, kernels=_MAMBA_KERNELS),
+    "recurrent_gemma": Kind(given=_TWO, sizes=_recurrent_gemma, step=_ROTARY, layers=2, one_by_one=True, single=True),
+    "falcon_h1": Kind(given={**_TWO, **_SSM}, sizes=_falcon_h1, step=_WITH_SSM, kernels=_MAMBA_KERNELS, single=True),
     "jamba": Kind(
         given={**_TWO, "num_experts": 1, "num_experts_per_tok": 1},
         sizes=_jamba,
@@ -274,12 +278,13 @@ KINDS: Mapping[str, Kind] = {
         kernels=_MAMBA_KERNELS,
         one_by_one=True,
     ),
-    "bamba": Kind(given={**_TWO, **_SSM}, sizes=_bamba, step=_WITH_SSM, layers=2, kernels=_MAMBA_KERNELS),
+    "bamba": Kind(given={**_TWO, **_SSM}, sizes=_bamba, step=_WITH_SSM, layers=2, kernels=_MAMBA_KERNELS, single=True),
     "zamba2": Kind(
         given={**_TWO, "n_mamba_heads": 8, "mamba_expand": 2, "mamba_d_state": 16, "chunk_size": 32, "adapter_rank": 8},
         sizes=_zamba2,
         step=_and_mamba2(_ROTARY, "n_mamba_heads", "mamba_expand"),
         kernels=_MAMBA_KERNELS,
+        single=True,
     ),
     "nemotron_h": Kind(
         given={**_TWO, "mamba_num_heads": 8, "expand": 2, "ssm_state_size": 16, "n_groups": 1, "chunk_size": 32},
@@ -287,6 +292,7 @@ KINDS: Mapping[str, Kind] = {
         step=_and_mamba2(_heads("num_attention_heads"), "mamba_num_heads", "expand"),
         layers=2,
         kernels=_MAMBA_KERNELS,
+        single=True,
     ),
     "granitemoehybrid": Kind(
         given={**_TWO, **_SSM, "num_local_experts": 0},
@@ -294,6 +300,7 @@ KINDS: Mapping[str, Kind] = {
         step=_and_mamba2(_heads("num_attention_heads"), "mamba_n_heads", "mamba_expand"),
         layers=2,
         kernels=_MAMBA_KERNELS,
+        single=True,
     ),
     "lfm2": Kind(
         given={**_TWO, "block_auto_adjust_ff_dim": False},
@@ -302,21 +309,23 @@ KINDS: Mapping[str, Kind] = {
         layers=2,
         kernels=("causal_conv1d",),
     ),
-    "qwen3_next": Kind(given=_DELTA, sizes=_qwen3_next, step=_ROTARY, layers=2, kernels=_DELTA_KERNELS),
-    "qwen3_5_text": Kind(given=_DELTA, sizes=_delta, step=_ROTARY, layers=2, kernels=_DELTA_KERNELS),
+    "qwen3_next": Kind(given=_DELTA, sizes=_qwen3_next, step=_ROTARY, layers=2, kernels=_DELTA_KERNELS, single=True),
+    "qwen3_5_text": Kind(given=_DELTA, sizes=_delta, step=_ROTARY, layers=2, kernels=_DELTA_KERNELS, single=True),
     "kimi_linear": Kind(
         given={**_TWO, "linear_num_heads": 2},
         sizes=_kimi_linear,
         step=_heads("num_attention_heads", times=4),
         layers=2,
         kernels=_DELTA_KERNELS,
+        single=True,
     ),
-    "olmo_hybrid": Kind(given=_DELTA, sizes=_olmo_hybrid, step=_ROTARY, layers=2, kernels=_DELTA_KERNELS),
+    "olmo_hybrid": Kind(given=_DELTA, sizes=_olmo_hybrid, step=_ROTARY, layers=2, kernels=_DELTA_KERNELS, single=True),
     "minimax": Kind(
         given={**_TWO, "num_local_experts": 2, "num_experts_per_tok": 2, "block_size": 32},
         sizes=_minimax,
         step=_ROTARY,
         layers=2,
         one_by_one=True,
+        single=True,
     ),
 }

@@ -1,0 +1,1 @@
+"""A plug-in for seqbench: one model, one generator, one claim; nothing of seqbench itself is changed."""
