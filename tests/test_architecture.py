@@ -17,7 +17,7 @@ ROWS = (
     ("registry", "variant", "cell", "record", "cards", "corpus", "preregistration"),
     ("suite", "plan", "store"),
     ("measure.seeds", "measure.generators", "measure.corpora", "measure.models"),
-    ("measure.training", "measure.probes", "measure.rounds"),
+    ("measure.training", "measure.gradients", "measure.states", "measure.probes", "measure.rounds"),
     (
         "measure.environment",
         "measure.executors",

@@ -11,7 +11,7 @@ from typing import get_args
 import torch
 
 from seqbench import plan, store, variant
-from seqbench.errors import UsageError
+from seqbench.errors import InvalidInput, UsageError
 from seqbench.measure import models, panel, runner
 from seqbench.measure.corpora import text as real_text
 from seqbench.measure.environment import describe
@@ -19,6 +19,7 @@ from seqbench.measure.executors import EXECUTORS
 from seqbench.measure.executors.base import Execute, Work
 from seqbench.measure.generators import GENERATORS, check_parameters
 from seqbench.measure.prepare import Context, text_of
+from seqbench.measure.probes import PROBES
 from seqbench.plan import Planned, Study
 from seqbench.record import Record, Status
 from seqbench.registry import unknown
@@ -114,11 +115,16 @@ def _check_device(device: str) -> None:
 
 
 def _check_groups(study: Study) -> None:
-    """Refuse what no cell could run with: options that a model lacks, parameters that a generator lacks."""
+    """Refuse what no cell could run with: options that a model lacks, parameters, a training that a probe needs."""
     for group in study.suite.groups:
         for text in group.models:
             width, layers = group.size_of(text)
             models.spec_for(variant.parse(text), vocab=2, outputs=2, width=width, layers=layers)
+        if group.probe and group.training is None and "watch" in vars(PROBES.load(group.probe)):
+            raise InvalidInput(
+                f"group {group.name!r}: {group.probe} looks at models while they are trained; "
+                "give training.steps and so on"
+            )
         card = study.cards[group.task]
         if plan.needs_corpus(card):
             continue

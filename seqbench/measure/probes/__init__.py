@@ -1,7 +1,11 @@
 """Probes: one measurement each. Names only; a probe's module is imported when it is loaded.
 
-A probe of the shared lane offers `measure(subject) -> tuple[Measurement, ...]`. One of the exclusive lane offers
-`block(subject, timing) -> Block`, the work that a panel times; its group in a suite has a `timing`.
+A probe of the shared lane offers `measure(subject) -> tuple[Measurement, ...]`, and one that looks at a model while it
+is trained `watch(subject) -> Watch` in its place; its group in a suite has a `training`. One of the exclusive lane
+offers `block(subject, timing) -> Block`, the work that a panel times; its group in a suite has a `timing`.
+
+A probe that not every model or task can stand offers `refusal(subject) -> str` too: why this one cannot, or nothing.
+It is asked before anything is trained, and what it says makes the cell structural.
 """
 
 from seqbench.registry import Registry
@@ -16,6 +20,9 @@ PROBES = Registry(
         "bits_per_character": "seqbench.measure.probes.bits_per_character",
         "training_curves": "seqbench.measure.probes.training_curves",
         "input_gradient": "seqbench.measure.probes.input_gradient",
+        "loss_gradient": "seqbench.measure.probes.loss_gradient",
+        "state_jacobian": "seqbench.measure.probes.state_jacobian",
+        "lyapunov": "seqbench.measure.probes.lyapunov",
         "saved_bytes": "seqbench.measure.probes.saved_bytes",
         "state_bytes": "seqbench.measure.probes.state_bytes",
         "order_symmetry": "seqbench.measure.probes.order_symmetry",
