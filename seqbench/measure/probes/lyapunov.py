@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqbench.measure import states
 from seqbench.measure.probes.base import Subject
@@ -87,10 +87,10 @@ def backward_slope(steps: Sequence[Step], cotangents: Tensor, read: range) -> Te
     v is made of length 1 again at each step, so that no product of any length leaves the range of the numbers.
     """
     total = torch.zeros(len(cotangents), dtype=torch.float64)
+    cotangents = nn.functional.normalize(cotangents, dim=1)
     for number in reversed(range(read.start, len(steps))):
         pulled = states.pulled_back(steps[number], cotangents)
-        length = torch.linalg.vector_norm(pulled, dim=1)
-        cotangents = pulled / length.clamp_min(torch.finfo(length.dtype).tiny)[:, None]
+        cotangents = nn.functional.normalize(pulled, dim=1, eps=torch.finfo(pulled.dtype).tiny)
         if number in read:
-            total += length.double().log()
+            total += torch.linalg.vector_norm(pulled, dim=1).double().log()
     return total / len(read)

@@ -33,8 +33,8 @@ class Linear(nn.Module):
         hidden = inputs.new_zeros(len(inputs), S)
         count = torch.zeros(len(inputs), dtype=torch.int64)
         if state is not None:
-            (front, {"rest": rest}), (count, _) = state
-            hidden = torch.cat((front, rest.flatten(1)), dim=1)
+            (front, behind), (count, _) = state
+            hidden = torch.cat((front, behind["rest"].flatten(1)), dim=1)
         outputs = []
         for x in inputs.unbind(1):
             hidden = hidden @ self.matrix.T + x[:, :S]
@@ -155,7 +155,7 @@ def test_the_jacobian_is_the_limit_of_differences(name):
     step = states.walk(model, inputs)[-1]
     before = states.vector(step.state)
     S = before.shape[1]
-    assert S == (8 if "lstm" in name else 4)
+    assert (8 if "lstm" in name else 4) == S
     moved = 1e-6 * torch.eye(S, dtype=torch.float64)
     with torch.no_grad():
         columns = [(step.after(before + each) - step.after(before - each)) / 2e-6 for each in moved]
