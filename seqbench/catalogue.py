@@ -11,7 +11,7 @@ from seqbench.errors import UsageError
 from seqbench.judge.figures import FIGURES
 from seqbench.measure.executors import EXECUTORS
 from seqbench.measure.generators import GENERATORS
-from seqbench.measure.models import MODELS
+from seqbench.measure.models import MIXERS, MODELS
 from seqbench.measure.probes import PROBES
 from seqbench.preregistration import Atom
 from seqbench.registry import Registry, unknown
@@ -79,19 +79,29 @@ def _module_text(registry: Registry, name: str) -> str:
     """Return a module's docstring and, for a model, its options with their defaults; nothing is imported."""
     if name not in registry.entries:
         return registry.load(name).__doc__ or ""
+    tree = _source(registry, name)
+    family, _, member = name.partition(":")
+    options = _options(_source(MIXERS, member) if registry is MODELS and family == "block" else tree)
+    return "\n".join([ast.get_docstring(tree) or "", *(["", "Options:", *options] if options else [])])
+
+
+def _source(registry: Registry, name: str) -> ast.Module:
     found = importlib.util.find_spec(registry.entries[name])
     if found is None or found.origin is None:
         raise UsageError(f"{registry.kind} {name} is listed but missing; reinstall seqbench")
     source = Path(found.origin)
-    tree = ast.parse((source / "__init__.py" if source.is_dir() else source).read_text(encoding="utf-8"))
-    options = [
+    return ast.parse((source / "__init__.py" if source.is_dir() else source).read_text(encoding="utf-8"))
+
+
+def _options(tree: ast.Module) -> list[str]:
+    """Return the fields of a file's own class `Options`, a line each."""
+    return [
         f"  {ast.unparse(field)}"
         for node in tree.body
         if isinstance(node, ast.ClassDef) and node.name == "Options"
         for field in node.body
         if isinstance(field, ast.AnnAssign)
     ]
-    return "\n".join([ast.get_docstring(tree) or "", *(["", "Options:", *options] if options else [])])
 
 
 def _card(name: str, extra: Sequence[Path]) -> str:

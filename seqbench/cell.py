@@ -7,7 +7,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from seqbench import variant
 from seqbench.errors import InvalidInput
@@ -65,6 +74,7 @@ def _short(value: str) -> str:
 
 
 TaskName = Annotated[str, AfterValidator(task_name)]
+ModelName = Annotated[str, AfterValidator(model_name)]
 PlainScalar = Annotated[Scalar, AfterValidator(_plain)]
 Length = Annotated[int, Field(gt=0, le=10**7, strict=True)]
 Width = Annotated[int, Field(gt=0, le=10**5, strict=True)]
@@ -117,6 +127,32 @@ class TimingConfig(BaseModel):
     decoded_tokens: Length = 64
 
 
+class Match(BaseModel):
+    """A rule that finds a model's size: it shall cost what a reference model of this width and depth costs.
+
+    by: `parameters` (without embedding tables), `flops` (forward operations per token over the cell's length) or
+    `state` (bytes that one sequence carries on after the cell's length).
+    tolerance: how far off the size found may be, as a share of the reference's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Literal["parameters", "flops", "state"]
+    model: ModelName
+    width: Width
+    layers: Layers = 1
+    tolerance: Real = Field(default=0.02, gt=0, lt=1)
+
+    @property
+    def reference(self) -> str:
+        """Return the reference in words, as `lstm of width 64`."""
+        return f"{self.model} of width {self.width}" + (f" with {self.layers} layers" if self.layers > 1 else "")
+
+    def __str__(self) -> str:
+        """Return the rule in words, as `matched in parameters to lstm of width 64`."""
+        return f"matched in {self.by} to {self.reference}"
+
+
 class Cell(BaseModel):
     """One thing to measure: a model (with options and size) on a task at a length, for one seed.
 
@@ -124,6 +160,7 @@ class Cell(BaseModel):
     params: overrides of the card's parameters, the arms of a task. training: None where nothing is trained.
     test_lengths: lengths at which a trained model is tested besides that of its training, ascending.
     timing: None but for cells of the exclusive lane, which are timed in panels.
+    match: what finds the width that is built; `width` is then the reference's, and the record has the one reached.
     Cells are ordered by their text.
     """
 
@@ -131,7 +168,7 @@ class Cell(BaseModel):
 
     task: TaskName
     probe: TaskName | None = None
-    model: Annotated[str, AfterValidator(model_name)]
+    model: ModelName
     length: Length
     seed: int = Field(ge=0, le=10**9, strict=True)
     width: Width
@@ -140,6 +177,7 @@ class Cell(BaseModel):
     test_lengths: TestLengths = ()
     training: TrainConfig | None = None
     timing: TimingConfig | None = None
+    match: Match | None = None
 
     @field_validator("params", mode="before")
     @classmethod
@@ -152,6 +190,15 @@ class Cell(BaseModel):
         if len({name for name, _ in value}) < len(value):
             raise ValueError("a parameter stands twice; keep one")
         return tuple(sorted(value, key=lambda pair: pair[0]))
+
+    @model_validator(mode="after")
+    def _nominal(self) -> "Cell":
+        if self.match and self.width != self.match.width:
+            raise ValueError(
+                f"a matched cell has the width of its reference, {self.match.width}, and not {self.width}; "
+                "the width reached is found when it runs"
+            )
+        return self
 
     @property
     def lane(self) -> Literal["exclusive", "shared"]:
@@ -197,18 +244,28 @@ def parse(text: str) -> Cell:
         ) from error
 
 
-def fingerprint(cell: Cell, *, card: Mapping[str, Any], corpus_sha256: str | None, model_sha256: str | None) -> str:
+def fingerprint(
+    cell: Cell,
+    *,
+    card: Mapping[str, Any],
+    corpus_sha256: str | None,
+    model_sha256: str | None,
+    reference_sha256: str | None = None,
+) -> str:
     """Return the sha256 of all that decides a cell's numbers, in hexadecimal.
 
-    That is the cell, its task card, the corpus, the source of an own model file, and the measurement version.
+    That is the cell, its task card, the corpus, the source of an own model file and of one that the cell is matched
+    to, and the measurement version.
     """
-    parts = {
+    parts: dict[str, object] = {
         "cell": cell.model_dump(mode="json", exclude_none=True),  # so that a new optional field orphans no record
         "card": card,
         "corpus": corpus_sha256,
         "model": model_sha256,
         "measurement": MEASUREMENT_VERSION,
     }
+    if reference_sha256 is not None:
+        parts["reference"] = reference_sha256
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
 
 

@@ -230,7 +230,7 @@ def progress(entries: Sequence[Planned], held: Mapping[str, Record]) -> list[dic
 class Costs:
     """How long cells take: as stored records of this machine say, else as a model of measured steps says.
 
-    measured: (task, probe, model, length, width, layers, training) -> mean wall seconds.
+    measured: (task, probe, model, length, size, training or timing) -> mean wall seconds.
     """
 
     measured: Mapping[tuple[object, ...], float]
@@ -252,7 +252,27 @@ class Costs:
 
 # Milliseconds of one training step at batch 64, T 100, width 64 on one core of a server CPU (Zen 4), and the exponent
 # of T beyond the first; measured in pilots for planning only, never shown as a result.
-_STEP_MS = {"rnn": (17.0, 1.0), "lstm": (29.0, 1.0), "gru": (37.0, 1.0), "transformer": (131.0, 1.3)}
+# Those from tcn on are of one layer, interleaved with the LSTM on another machine and scaled so that the LSTM takes 29.
+_STEP_MS = {
+    "rnn": (17.0, 1.0),
+    "lstm": (29.0, 1.0),
+    "gru": (37.0, 1.0),
+    "transformer": (131.0, 1.3),
+    "tcn": (20.0, 1.0),
+    "mingru": (23.0, 1.0),
+    "minlstm": (25.0, 1.0),
+    "lru": (58.0, 1.0),
+    "linear_attention": (79.0, 1.0),
+    "block:rnn": (47.0, 1.0),
+    "block:lstm": (64.0, 1.0),
+    "block:gru": (71.0, 1.0),
+    "block:mingru": (49.0, 1.0),
+    "block:minlstm": (63.0, 1.0),
+    "block:lru": (58.0, 1.0),
+    "block:linear_attention": (81.0, 1.0),
+    "block:attention": (77.0, 1.3),
+    "block:convolution": (47.0, 1.0),
+}
 _WATCHING = 1.3  # evaluation and scoring, as a factor on the training itself
 _MEASUREMENT_S = 0.1
 _TURN_S = 0.15  # one model's turn in a round, canary included
@@ -270,7 +290,8 @@ def _modelled_seconds(cell: Cell) -> float:
 
 
 def _kind(cell: Cell) -> tuple[object, ...]:
-    return (cell.task, cell.probe, cell.model, cell.length, cell.width, cell.layers, cell.training, cell.timing)
+    size = (cell.width, cell.layers, cell.match)
+    return (cell.task, cell.probe, cell.model, cell.length, size, cell.training, cell.timing)
 
 
 def needs_corpus(card: TaskCard) -> bool:
@@ -281,8 +302,7 @@ def needs_corpus(card: TaskCard) -> bool:
 def _check_group(
     group: Group, card: TaskCard, known_models: registry.Registry, known_probes: registry.Registry
 ) -> None:
-    for text in group.models:
-        name = variant.parse(text).name
+    for name in _names(group):
         if not registry.is_path(name) and name not in known_models.names():
             raise registry.unknown("model", name, known_models.names())
     if group.probe is not None and group.probe not in known_probes.names():
@@ -322,8 +342,13 @@ def _refuse_different(what: str, held: Iterable[str], needed: set[str]) -> None:
 
 
 def _own_names(suite: Suite) -> set[str]:
-    names = {variant.parse(text).name for group in suite.groups for text in group.models}
-    return {name for name in names if registry.is_path(name)}
+    return {name for group in suite.groups for name in _names(group) if registry.is_path(name)}
+
+
+def _names(group: Group) -> list[str]:
+    """Return the names of a group's models and of the one that they are matched to."""
+    texts = (*group.models, group.match.model) if group.match else group.models
+    return [variant.parse(text).name for text in texts]
 
 
 def _own_models(suite: Suite) -> dict[str, str]:
@@ -369,6 +394,7 @@ def _cells(group: Group, first_seed: int) -> Iterator[Cell]:
                     test_lengths=group.test_lengths,
                     training=group.training,
                     timing=group.timing,
+                    match=group.match,
                 )
 
 
@@ -379,4 +405,5 @@ def _excluded(cell: Cell, rules: Sequence[Exclusion]) -> bool:
 def _fingerprint(study: Study, cell: Cell, card: Mapping[str, Any]) -> str:
     corpus = study.corpus.sha256 if study.corpus and needs_corpus(study.cards[cell.task]) else None
     own = study.own_models.get(variant.parse(cell.model).name)
-    return fingerprint(cell, card=card, corpus_sha256=corpus, model_sha256=own)
+    reference = study.own_models.get(variant.parse(cell.match.model).name) if cell.match else None
+    return fingerprint(cell, card=card, corpus_sha256=corpus, model_sha256=own, reference_sha256=reference)

@@ -60,8 +60,28 @@ class Sample(BaseModel):
     seed: int
 
 
+class MatchFacts(BaseModel):
+    """What a matched model was to cost and costs: the cell's rule asked for `target`, the size built has `reached`.
+
+    by, reference: as in the rule. Both numbers are None where the cost cannot be told.
+    """
+
+    model_config = _FROZEN
+
+    by: Literal["parameters", "flops", "state"]
+    reference: str
+    target: float | None
+    reached: float | None
+
+
 class ModelFacts(BaseModel):
-    """What was really built: counted parameters (all, and without embedding tables), size, implementation tier."""
+    """What was really built: counted parameters (all, and without embedding tables), size, implementation tier.
+
+    hidden: units of each MLP, where matching chose them; None: the model's own.
+    flops_per_token: of one forward pass over the cell's length; None where they cannot be told.
+    state_bytes: of one sequence's state after the cell's length, in single precision; None where they cannot be told.
+    matched: None for a model whose width the suite gives.
+    """
 
     model_config = _FROZEN
 
@@ -70,6 +90,10 @@ class ModelFacts(BaseModel):
     width: int
     layers: int
     implementation: str
+    hidden: int | None = None
+    flops_per_token: float | None = None
+    state_bytes: int | None = None
+    matched: MatchFacts | None = None
 
 
 class CorpusFacts(BaseModel):

@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -10,6 +10,7 @@ from seqbench import cards
 from seqbench.cell import (
     Layers,
     Length,
+    Match,
     PlainScalar,
     TaskName,
     TestLengths,
@@ -57,6 +58,7 @@ class Group(BaseModel):
     seeds: how many, counted from the study's first seed. params: overrides of the card's parameters.
     test_lengths: at which trained models are tested besides their own.
     width, layers: of every model, or a table from model to its own.
+    match: in place of width, the rule that finds the width of every model.
     timing: makes the group one panel per length: its models are timed together, in the exclusive lane.
     """
 
@@ -67,7 +69,8 @@ class Group(BaseModel):
     probe: TaskName | None = None
     models: tuple[str, ...] = Field(min_length=1)
     lengths: tuple[Length, ...] = Field(min_length=1)
-    width: Width | dict[str, Width]
+    width: Width | dict[str, Width] | None = None
+    match: Match | None = None
     layers: Layers | dict[str, Layers] = 1
     seeds: int = Field(gt=0, le=10**5, strict=True)
     params: dict[str, PlainScalar] = Field(default_factory=dict)
@@ -76,8 +79,9 @@ class Group(BaseModel):
     timing: TimingConfig | None = None
 
     def size_of(self, model: str) -> tuple[int, int]:
-        """Return the width and the layers of one of the group's models."""
-        width = self.width[model] if isinstance(self.width, dict) else self.width
+        """Return the width and the layers of one of the group's models; the width is the reference's where one is."""
+        given = cast("int | dict[str, int]", self.match.width if self.match else self.width)  # validated: one is there
+        width = given[model] if isinstance(given, dict) else given
         return width, self.layers[model] if isinstance(self.layers, dict) else self.layers
 
     @field_validator("models")
@@ -89,6 +93,10 @@ class Group(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> "Group":
+        if self.match and self.width is not None:
+            raise ValueError(f"group {self.name!r}: match finds the width of every model; leave width out")
+        if self.match is None and self.width is None:
+            raise ValueError(f"group {self.name!r}: give width, or match, which finds the width of every model")
         for name, table in (("width", self.width), ("layers", self.layers)):
             if isinstance(table, dict) and set(table) != set(self.models):
                 wrong = ", ".join(sorted(set(table) ^ set(self.models)))

@@ -16,7 +16,7 @@ ROWS = (
     ("errors",),
     ("registry", "variant", "cell", "record", "cards", "corpus", "preregistration"),
     ("suite", "plan", "store"),
-    ("measure.seeds", "measure.generators", "measure.corpora", "measure.models"),
+    ("measure.seeds", "measure.generators", "measure.corpora", "measure.models", "measure.matching"),
     ("measure.training", "measure.gradients", "measure.states", "measure.probes", "measure.rounds"),
     (
         "measure.environment",
@@ -36,7 +36,7 @@ EXTERNAL = {
     0: set(),
     1: {"pydantic"},
     2: {"pydantic", "filelock"},
-    3: {"torch", "numpy", "pooch"},
+    3: {"torch", "numpy", "pooch", "transformers"},
     4: {"torch", "numpy", "psutil"},
     5: {"torch", "psutil", "pebble"},
     6: {"numpy", "pandas", "scipy"},
@@ -120,8 +120,8 @@ def test_judging_knows_nothing_of_measuring(path):
     ["measure.models", "measure.generators", "measure.probes", "measure.executors", "judge.claims", "judge.figures"],
 )
 def test_names_in_a_folder_do_not_know_their_siblings(folder):
-    """A model knows no other model, a claim no other claim: only their folder's base and style."""
-    shared = {"base", "style", "clock"}
+    """A model knows no other model, a claim no other claim: only what their folder shares, as base and style."""
+    shared = {"base", "style", "clock", "scan"}
     for path in (PACKAGE / Path(*folder.split("."))).glob("*.py"):
         siblings = {name for name in own_imports(path) if within(name, folder) and name != folder}
         assert {name.removeprefix(folder + ".").split(".")[0] for name in siblings} <= shared, path.name

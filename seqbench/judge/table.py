@@ -20,6 +20,7 @@ MODEL = "model"
 LENGTH = "length"
 WIDTH = "width"
 LAYERS = "layers"
+MATCH = "match"
 PARAMS = "params"
 SEED = "seed"
 STEPS = "steps"
@@ -36,9 +37,9 @@ UNIT = "unit"
 AXIS = "axis"
 AT = "at"
 
-CELL_COLUMNS = (FINGERPRINT, GROUP, TASK, PROBE, MODEL, LENGTH, WIDTH, LAYERS, PARAMS, SEED, STEPS, BATCH)
+CELL_COLUMNS = (FINGERPRINT, GROUP, TASK, PROBE, MODEL, LENGTH, WIDTH, LAYERS, MATCH, PARAMS, SEED, STEPS, BATCH)
 RECORD_COLUMNS = (MACHINE, DEVICE, LANE, PANEL, STATUS, ERROR)
-ROW_COLUMNS = tuple(name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, STEPS, ERROR))
+ROW_COLUMNS = tuple(name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, STEPS, ERROR))
 
 MISSING = "missing"
 """The status of a planned cell without an accepted record."""
@@ -125,6 +126,7 @@ def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:
         LENGTH: cell.length,
         WIDTH: cell.width,
         LAYERS: cell.layers,
+        MATCH: str(cell.match) if cell.match else "",
         PARAMS: canonical_json(dict(cell.params)),
         SEED: cell.seed,
         STEPS: cell.training.steps if cell.training else 0,

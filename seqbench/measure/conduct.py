@@ -11,6 +11,7 @@ from typing import get_args
 import torch
 
 from seqbench import plan, store, variant
+from seqbench.cell import Match
 from seqbench.errors import InvalidInput, UsageError
 from seqbench.measure import models, panel, runner
 from seqbench.measure.corpora import text as real_text
@@ -120,6 +121,8 @@ def _check_groups(study: Study) -> None:
         for text in group.models:
             width, layers = group.size_of(text)
             models.spec_for(variant.parse(text), vocab=2, outputs=2, width=width, layers=layers)
+        if group.match:
+            _check_reference(group.match)
         if group.probe and group.training is None and "watch" in vars(PROBES.load(group.probe)):
             raise InvalidInput(
                 f"group {group.name!r}: {group.probe} looks at models while they are trained; "
@@ -132,6 +135,14 @@ def _check_groups(study: Study) -> None:
         check_parameters(card.generator, given)
         for length in group.lengths:
             GENERATORS.load(card.generator).bounds(length=length, **given)
+
+
+def _check_reference(rule: Match) -> None:
+    reference = variant.parse(rule.model)
+    spec = models.spec_for(reference, vocab=2, outputs=2, width=rule.width, layers=rule.layers)
+    step = models.width_step(reference, spec)
+    if rule.width % step:
+        raise InvalidInput(f"match: {rule.model} cannot be {rule.width} wide; choose a multiple of {step}")
 
 
 def _check_text(study: Study, corpus_path: Path | None) -> None:

@@ -7,7 +7,7 @@ process share its memory layout and its thread placement, rounds of different pr
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 
@@ -30,11 +30,15 @@ Panel = tuple[Planned, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one process brought, by fingerprint: rounds, the models built, the peak of device memory if there is one."""
+    """What one process brought, by fingerprint: rounds, the models built, the peak of device memory if there is one.
+
+    structural: why a model could not be timed at all; it has no rounds.
+    """
 
     rounds: Rounds
     facts: dict[str, ModelFacts]
     peak_bytes: dict[str, Peak]
+    structural: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,7 @@ def measure(panel: Panel, process: int, *, context: Context) -> Part:
     blocks = {
         entry.fingerprint: PROBES.load(str(entry.cell.probe)).block(prepared[entry.fingerprint].subject, timing)
         for entry in panel
+        if not prepared[entry.fingerprint].structural
     }
     timed = rounds.time_rounds(
         blocks,
@@ -73,6 +78,7 @@ def measure(panel: Panel, process: int, *, context: Context) -> Part:
         rounds=timed,
         facts={key: value.facts for key, value in prepared.items()},
         peak_bytes={key: peak for key, block in blocks.items() if (peak := ports.peak(block.call)) is not None},
+        structural={key: value.structural for key, value in prepared.items() if value.structural},
     )
 
 
@@ -99,13 +105,23 @@ def run(panels: Sequence[Panel], *, context: Context, timeout_seconds: float) ->
 
 
 def findings(panel: Panel, parts: Sequence[Part], *, seconds: float) -> tuple[Finding, ...]:
-    """Return what the processes of a panel say about each of its cells; a contended panel has no number."""
+    """Return what the processes of a panel say about each of its cells; a contended panel has no number.
+
+    A model that is structural is none of the panel: it was not timed, whatever the machine did.
+    """
     identity = uuid.uuid4().hex
+    structural = parts[0].structural
+    untimed = tuple(
+        _untimed(entry, parts[0], panel=identity, seconds=seconds) for entry in panel if entry.fingerprint in structural
+    )
+    members = [entry for entry in panel if entry.fingerprint not in structural]
+    if not members:
+        return untimed
     why = rounds.why_contended([part.rounds for part in parts])
     foreign = max(part.rounds.foreign_cores for part in parts)
     keep = tuple(flag for part in parts for flag in rounds.kept(part.rounds.canaries))
     found = []
-    for planned in panel:
+    for planned in members:
         key = planned.fingerprint
         shared = (
             _series("canary_seconds", "s", [v for part in parts for v in part.rounds.canaries[key]]),
@@ -128,7 +144,7 @@ def findings(panel: Panel, parts: Sequence[Part], *, seconds: float) -> tuple[Fi
                 seconds=seconds,
             )
         )
-    return tuple(found)
+    return (*untimed, *found)
 
 
 def timing_of(panel: Panel) -> TimingConfig:
@@ -172,6 +188,12 @@ def _series(name: str, unit: str, values: Sequence[float], *, value: float | Non
     at = tuple(float(index) for index in range(len(values)))
     series = Series(axis="round", at=at, values=tuple(values))
     return Measurement(name=name, value=median(values) if value is None else value, unit=unit, series=series)
+
+
+def _untimed(planned: Planned, part: Part, *, panel: str, seconds: float) -> Finding:
+    key = planned.fingerprint
+    reason, model = part.structural[key], part.facts[key]
+    return Finding(planned=planned, panel=panel, status="structural", model=model, error=reason, seconds=seconds)
 
 
 def _failed(panel: Panel, status: Status, reason: str, seconds: float) -> Iterator[Finding]:

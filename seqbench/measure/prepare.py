@@ -1,7 +1,7 @@
 """Set a cell up: from its card, generator, text and model to a subject that can be trained, probed or timed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -14,14 +14,15 @@ from seqbench import variant
 from seqbench.cards import TaskCard
 from seqbench.cell import Cell
 from seqbench.errors import CorpusError
-from seqbench.measure import models
+from seqbench.measure import matching, models
 from seqbench.measure.corpora import text as real_text
 from seqbench.measure.generators import GENERATORS
 from seqbench.measure.generators.base import Batch
+from seqbench.measure.matching import Matched
 from seqbench.measure.models.base import ModelSpec
 from seqbench.measure.probes.base import Subject
 from seqbench.plan import needs_corpus
-from seqbench.record import CorpusFacts, Environment, ModelFacts
+from seqbench.record import CorpusFacts, Environment, MatchFacts, ModelFacts
 from seqbench.variant import Variant
 
 
@@ -65,6 +66,9 @@ def prepare(cell: Cell, context: Context) -> Prepared:
         layers=cell.layers,
         inputs=sizes.inputs,
     )
+    matched = _matched(named, spec, cell)
+    if matched is not None:
+        spec = replace(spec, width=matched.width, hidden=matched.hidden)
     device = torch.device(context.device)
     model = models.create(named, spec, seed=cell.seed).to(device)
     subject = Subject(
@@ -80,8 +84,13 @@ def prepare(cell: Cell, context: Context) -> Prepared:
         tests=_tests(generator, params),
         test_lengths=cell.test_lengths,
     )
-    structural = _structural(model, spec) or _out_of_reach(named, spec, cell, generator, params)
-    return Prepared(subject=subject, card=card, facts=_facts(model, spec), structural=structural)
+    structural = (
+        (matched.reason if matched else "")
+        or _structural(model, spec)
+        or _out_of_reach(named, spec, cell, generator, params)
+    )
+    facts = _facts(model, spec, named=named, cell=cell, matched=matched)
+    return Prepared(subject=subject, card=card, facts=facts, structural=structural)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +157,36 @@ def _out_of_reach(named: Variant, spec: ModelSpec, cell: Cell, generator: Module
     return models.refusal(named, spec, length=length, lag=lag)
 
 
-def _facts(model: nn.Module, spec: ModelSpec) -> ModelFacts:
-    tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-    counted = {id(p): p.numel() for p in model.parameters()}
+def _matched(named: Variant, spec: ModelSpec, cell: Cell) -> Matched | None:
+    """Return the size that the cell's rule finds, or None where the suite gives the width."""
+    if cell.match is None:
+        return None
+    return matching.solve(
+        named,
+        cell.match,
+        vocab=spec.vocab,
+        outputs=spec.outputs,
+        layers=spec.layers,
+        tokens=cell.length,
+        inputs=spec.inputs,
+    )
+
+
+def _facts(model: nn.Module, spec: ModelSpec, *, named: Variant, cell: Cell, matched: Matched | None) -> ModelFacts:
     return ModelFacts(
-        parameters=sum(counted.values()),
-        body_parameters=sum(size for key, size in counted.items() if key not in tables),
+        parameters=sum(p.numel() for p in model.parameters()),
+        body_parameters=matching.body_parameters(model),
         width=spec.width,
         layers=spec.layers,
-        implementation=str(getattr(spec.options, "implementation", "own")),
+        implementation=models.implementation(named, spec, model),
+        hidden=spec.hidden,
+        flops_per_token=matching.flops_per_token(named, spec, cell.length),
+        state_bytes=matching.state_bytes(named, spec, cell.length),
+        matched=_match_facts(cell, matched),
     )
+
+
+def _match_facts(cell: Cell, matched: Matched | None) -> MatchFacts | None:
+    if cell.match is None or matched is None:
+        return None
+    return MatchFacts(by=cell.match.by, reference=cell.match.model, target=matched.target, reached=matched.reached)

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from seqbench.cards import TaskCard
 from seqbench.cell import Cell, TrainConfig
+from seqbench.errors import InvalidInput
 from seqbench.measure import training
 from seqbench.measure.corpora.base import Ids
 from seqbench.measure.generators.base import Batch
@@ -72,6 +73,12 @@ def _measure(cell: Cell, context: Context) -> _Finding:
     probe = PROBES.load(cell.probe) if cell.probe else None
     if structural := prepared.structural or _refusal(probe, subject):
         return _Finding(status="structural", model=prepared.facts, error=structural)
+    if trains := _offered(probe, "train_and_measure"):
+        if cell.training is None:
+            raise InvalidInput(f"probe {cell.probe} trains the model itself; give its group a training")
+        history, found = trains(subject, cell.training)
+        found = (*found, *training_curves.measure(replace(subject, history=history)))
+        return _Finding(status=_status(history, card), measurements=found, model=prepared.facts)
     watch = _watch(probe, subject)
     if cell.training is not None:
         history, seen = _train(subject, cell.training, card, watch=watch.look if watch else None)
@@ -89,15 +96,19 @@ def _measure(cell: Cell, context: Context) -> _Finding:
     return _Finding(status=status, measurements=found, model=prepared.facts)
 
 
+def _offered(probe: ModuleType | None, name: str) -> Callable[..., Any] | None:
+    return None if probe is None else vars(probe).get(name)
+
+
 def _refusal(probe: ModuleType | None, subject: Subject) -> str:
     """Return why this model cannot stand before a probe, or nothing."""
-    asked = None if probe is None else vars(probe).get("refusal")
+    asked = _offered(probe, "refusal")
     return "" if asked is None else str(asked(subject))
 
 
 def _watch(probe: ModuleType | None, subject: Subject) -> Watch | None:
     """Return what looks at the training for a probe that does."""
-    offered = None if probe is None else vars(probe).get("watch")
+    offered = _offered(probe, "watch")
     return None if offered is None else cast("Watch", offered(subject))
 
 

@@ -18,10 +18,13 @@ def stream(*parts: Part) -> torch.Generator:
 
 
 @contextmanager
-def initialisation(seed: int) -> Iterator[None]:
-    """Within this block weights are drawn from the stream of this seed; the global stream is restored after it."""
+def initialisation(*parts: Part) -> Iterator[None]:
+    """Within this block weights are drawn from the stream of this name; the global stream is restored after it.
+
+    `initialisation(1003)` is that of the model of a cell with this seed.
+    """
     with torch.random.fork_rng():
-        torch.manual_seed(_number(("initialisation", seed)))
+        torch.manual_seed(_number(("initialisation", *parts)))
         yield
 
 

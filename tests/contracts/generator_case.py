@@ -18,14 +18,23 @@ class Case:
 
     oracle: ln p(target), or minus the squared error of a regression, at every scored position, written without the
     sampler; None where nothing is known. beyond: positions that the task adds to the length it is given.
+    swaps: an input may be replaced by that of another sequence, often enough at the longest lag to see its answer
+    change; where that breaks the text or is too rare, the task's own tests hold its lag.
+    right: whether the oracle's likeliest answer is the target, (B, T); None where it is right as often as it says,
+    being sure or at a loss among equals. oracle_batch: sequences of each of the oracle's batches, more where errors
+    are rare. other_length: a second length that the task can have.
     """
 
     name: str
     length: int = 32
     params: Mapping[str, object] = field(default_factory=dict)
     oracle: Callable[[Tensor, Batch], Tensor] | None = None
+    right: Callable[[Tensor, Batch], Tensor] | None = None
     oracle_length: int = 32
+    oracle_batch: int = 4
+    other_length: int = 17
     beyond: int = 0
+    swaps: bool = True
 
     def __str__(self) -> str:
         return "-".join([self.name, *(str(value) for value in self.params.values() if isinstance(value, str))])

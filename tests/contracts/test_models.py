@@ -14,7 +14,7 @@ from seqbench.measure.seeds import stream
 from seqbench.variant import parse
 
 VARIANTS = (
-    *MODELS.names(),
+    *(name for name in MODELS.names() if not name.startswith("hf:")),  # they have a file of their own
     "rnn@activation=relu",
     "rnn@activation=sigmoid",
     "rnn@init=orthogonal",
@@ -32,8 +32,27 @@ VARIANTS = (
     "transformer@room=4",
     "transformer@causal=false",
     "transformer@causal=false,positions=none",
+    "tcn@kernel=4",
+    "mingru@gate_bias=-3",
+    "mingru@implementation=step",
+    "minlstm@gate_bias=-3",
+    "minlstm@implementation=step",
+    "lru@r_min=0,r_max=0.5,max_phase=0.3",
+    "lru@implementation=step",
+    "linear_attention@heads=1",
+    "linear_attention@implementation=step",
+    "block:rnn@implementation=eager",
+    "block:lstm@forget_bias=1",
+    "block:gru@implementation=eager",
+    "block:mingru@gate_bias=-3",
+    "block:mingru@implementation=step",
+    "block:lru@implementation=step",
+    "block:linear_attention@implementation=step",
+    "block:attention@positions=none",
+    "block:attention@causal=false",
+    "block:convolution@kernel=4",
 )
-EAGER = tuple(name for name in VARIANTS if name.endswith("eager"))
+EAGER = tuple(name for name in VARIANTS if name.endswith(("eager", "step")))
 CAUSAL = tuple(name for name in VARIANTS if spec_for(parse(name), vocab=8, outputs=8, width=16, layers=2).causal)
 every_variant = pytest.mark.parametrize("name", VARIANTS)
 every_causal_variant = pytest.mark.parametrize("name", CAUSAL)

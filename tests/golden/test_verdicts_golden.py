@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from seqbench.cell import Match
 from seqbench.judge import table
 from seqbench.judge.report import build, verdicts
 from seqbench.judge.rules import Verdict
@@ -155,6 +156,20 @@ def test_an_empty_study_is_not_tested_and_can_be_rendered(tmp_path):
     page = build.write(report, tmp_path).read_text()
     assert {"NOT TESTED"} == {entry.verdict.value for entry in report.claims}
     assert page.count("no records") == len(report.figures)
+
+
+def test_the_scope_of_matched_timings_names_the_rule():
+    """Models timed at widths that a rule found have no one width: the wording says what they were matched in."""
+    study = studies.study(("C4",))
+    rule = Match(by="parameters", model="lstm", width=48)
+    groups = tuple(
+        group.model_copy(update={"width": None, "match": rule}) if group.name == "training time" else group
+        for group in study.suite.groups
+    )
+    study = study.model_copy(update={"suite": study.suite.model_copy(update={"groups": groups})})
+    wording = verdict_of("C4", study, studies.contents(study)).wording
+    assert "training time at batch 16, T 256, matched in parameters to lstm of width 48" in wording
+    assert "prefill time at batch 16, T 256, width 48" in wording
 
 
 def test_no_verdict_says_cannot():

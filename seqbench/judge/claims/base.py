@@ -418,13 +418,19 @@ def _scope(cells: pd.DataFrame, tables: Tables) -> str:
             parts.append(words)
     timed = ran[ran[table.LANE] == "exclusive"]
     for probe, rows in timed.groupby(table.PROBE):
-        sizes = ", ".join(f"{name} {_span(rows[column])}" for name, column in _SIZES)
+        sizes = f"batch {_span(rows[table.BATCH])}, T {_span(rows[table.LENGTH])}, {_widths(rows)}"
         parts.append(f"{str(probe).replace('_', ' ')} at {sizes}")
     return ", ".join(parts)
 
 
 AT_INITIALISATION = {"input_gradient": "gradients at initialisation", "order_symmetry": "order symmetry untrained"}
-_SIZES = (("batch", table.BATCH), ("T", table.LENGTH), ("width", table.WIDTH))
+
+
+def _widths(cells: pd.DataFrame) -> str:
+    """Return the widths that the suite gave, and the rules that found the others."""
+    given = cells.loc[cells[table.MATCH] == "", table.WIDTH]
+    rules = sorted(set(cells[table.MATCH]) - {""})
+    return ", ".join(([f"width {_span(given)}"] if len(given) else []) + rules)
 
 
 def _span(values: "pd.Series[float]") -> str:

@@ -1,6 +1,6 @@
 """C8: a character generator can be trained with a simple recurrent network."""
 
-from seqbench.judge.claims.base import Atoms, number
+from seqbench.judge.claims.base import Atoms, AtomVerdict, number
 from seqbench.judge.rules import Verdict
 
 FIGURES = ("bits_by_model", "learning_curves")
@@ -36,6 +36,8 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
     if floor and floor.effect is not None:
         found.append(_about_floor(-floor.effect))
     means = [(arm.mean, arm.name) for arm in types.arms if arm.mean is not None] if types else []
+    if floor and (exact := _exact_entropy(floor)) is not None:
+        found.extend(_leak(f"of {name} ", exact - mean) for mean, name in means if mean < exact and name != "rnn")
     if len(means) > 1 and types:
         listed = ", ".join(f"{name} {number(mean)}" for mean, name in sorted(means))
         found.append(f"descriptive, at equal tokens, {types.unit} by cell type: {listed}")
@@ -43,6 +45,19 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
 
 
 def _about_floor(excess: float) -> str:
-    if excess < 0:  # no model can be below the exact entropy but by chance of the test text, or by a leak
-        return f"the loss lies {number(-excess)} bit/character below the exact entropy: look for a leak first"
+    if excess < 0:
+        return _leak("", -excess)
     return f"the vanilla RNN stayed {number(excess)} bit/character above the exact entropy of held-out Chronicle"
+
+
+def _leak(whose: str, below: float) -> str:
+    """Return that a loss is what none can be, but by chance of the test text or by a leak."""
+    return f"the loss {whose}lies {number(below)} bit/character below the exact entropy: look for a leak first"
+
+
+def _exact_entropy(floor: AtomVerdict) -> float | None:
+    """Return the exact entropy of the held-out text: θ = entropy - bits per character of the vanilla network."""
+    subject = floor.arm("subject")
+    if subject is None or subject.mean is None or floor.effect is None:
+        return None
+    return subject.mean + floor.effect

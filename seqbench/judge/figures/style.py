@@ -22,13 +22,41 @@ FAMILY_COLOURS = {
     "transformer": "#cc78bc",
     "mingru": "#c91f16",
     "tcn": "#578dff",
+    "minlstm": "#a8681e",
+    "lru": "#0a8a94",
+    "linear_attention": "#8a5cf0",
 }
 OTHER_COLOURS = ("#c91f16", "#c849a9", "#578dff", "#656364")
-FAMILY_LABELS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU", "transformer": "Transformer", "tcn": "TCN"}
-FAMILY_MARKERS = {"rnn": "o", "lstm": "s", "gru": "D", "transformer": "^"}
+FAMILY_LABELS = {
+    "rnn": "RNN",
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "transformer": "Transformer",
+    "mingru": "minGRU",
+    "tcn": "TCN",
+    "minlstm": "minLSTM",
+    "lru": "LRU",
+    "linear_attention": "linear attention",
+}
+FAMILY_MARKERS = {
+    "rnn": "o",
+    "lstm": "s",
+    "gru": "D",
+    "transformer": "^",
+    "mingru": "8",
+    "tcn": "v",
+    "minlstm": "h",
+    "lru": "<",
+    "linear_attention": ">",
+}
+BLOCK = "block:"
+"""How the names of the same-block arm begin: its members look as their mixer's family does, in a line of their own."""
+BLOCK_FAMILIES = {"attention": "transformer", "convolution": "tcn"}
+"""Whose mixer a member is, where it is not called as the model is."""
 MARKERS = ("v", "P", "X", "<", ">", "p", "h", "d", "*", "8")
 LINES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)))
 LineStyle = str | tuple[int, tuple[int, ...]]
+BLOCK_LINE: LineStyle = (0, (6, 1, 1, 1, 1, 1))
 
 RC: dict[Any, Any] = {
     "font.family": ["DejaVu Sans", "sans-serif"],
@@ -80,8 +108,12 @@ def look(model: str) -> Look:
     except InvalidInput:
         return Look(model, _pick(OTHER_COLOURS, model), _pick(MARKERS, model), "-")
     options = dict(parsed.options)
-    colour = FAMILY_COLOURS.get(parsed.name) or _pick(OTHER_COLOURS, parsed.name)
-    return Look(_label(parsed.name, options), colour, _marker(parsed.name, options), _line(parsed.name, options))
+    member = parsed.name.removeprefix(BLOCK)
+    in_block = member != parsed.name
+    family = BLOCK_FAMILIES.get(member, member) if in_block else parsed.name
+    colour = FAMILY_COLOURS.get(family) or _pick(OTHER_COLOURS, family)
+    line = BLOCK_LINE if in_block else _line(family, options)
+    return Look(_label(parsed.name, options), colour, _marker(family, options), line)
 
 
 def ordered(models: Iterable[str]) -> list[str]:
@@ -96,6 +128,8 @@ def ordered(models: Iterable[str]) -> list[str]:
 
 
 def _label(name: str, options: Mapping[str, Scalar]) -> str:
+    if name.startswith(BLOCK):
+        return f"{_label(name.removeprefix(BLOCK), options)}, in a block"
     left = dict(options)
     own = name.removesuffix(":build").rpartition("/")[2]
     # matplotlib hides labels that begin with an underscore and reads dollar signs as mathematics

@@ -7,6 +7,8 @@ A generator offers `sample(rng, *, batch, length, **params) -> Batch`, `sizes(**
 * `tests(**params) -> dict[str, dict[str, Scalar]]`, the tests of a trained model by name, each with its parameters,
   the main one under "" (a model is tested on what it was trained on where there is no such function);
 * `LEAST_SCORED: int`, how many answers a test asks at least, for tasks whose errors are rare;
+* `context_loss(*, length, **params) -> float`, of a reader who knows what was shown but not what belongs together;
+* `reordered(inputs, rng, **params) -> Tensor`, the same items in another order, where probe order_shift scores;
 * `held_out(...) -> HeldOut`, of a text;
 * `diluted_loss(loss, *, length, **params) -> float`, where the literature averages over positions at which nothing
   is asked.
@@ -31,12 +33,20 @@ GENERATORS = Registry(
         "recall": "seqbench.measure.generators.recall",
         "adding": "seqbench.measure.generators.adding",
         "copy": "seqbench.measure.generators.copy",
-        "count": "seqbench.measure.generators.count",
         "state_tracking": "seqbench.measure.generators.state_tracking",
         "flipflop": "seqbench.measure.generators.flipflop",
         "dyck": "seqbench.measure.generators.dyck",
+        "echo": "seqbench.measure.generators.echo",
+        "selective_copy": "seqbench.measure.generators.selective_copy",
+        "temporal_order": "seqbench.measure.generators.temporal_order",
+        "induction": "seqbench.measure.generators.induction",
+        "mqar": "seqbench.measure.generators.mqar",
+        "needle": "seqbench.measure.generators.needle",
+        "multiset": "seqbench.measure.generators.multiset",
+        "pixels": "seqbench.measure.generators.pixels",
         "chronicle": "seqbench.measure.generators.chronicle",
         "text": "seqbench.measure.generators.text",
+        "bits": "seqbench.measure.generators.bits",
         "onehot": "seqbench.measure.generators.onehot",
         "uniform_tokens": "seqbench.measure.generators.uniform_tokens",
     },

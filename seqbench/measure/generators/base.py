@@ -68,3 +68,15 @@ def at_least(least: int, **given: int) -> None:
     wrong = [f"{name} {value}" for name, value in given.items() if value < least]
     if wrong:
         raise InvalidInput(f"{', '.join(wrong)}: too small; give at least {least}")
+
+
+def distinct(rng: torch.Generator, *, batch: int, among: int, count: int) -> Tensor:
+    """Return `count` different numbers of 0 … `among`-1 per row, uniform and in random order: (B, count)."""
+    return torch.rand(batch, among, generator=rng, dtype=torch.float64).topk(count).indices
+
+
+def at_the_end(values: Tensor, length: int) -> Tensor:
+    """Return zeros but for the last position: (B,) -> (B, T)."""
+    placed = torch.zeros(len(values), length, dtype=values.dtype)
+    placed[:, -1] = values
+    return placed

@@ -16,8 +16,6 @@ Errors of a trained model may be rare: a test takes 100,000 reads. None wrong pu
 confidence of 95 %.
 """
 
-# `tests` names the tests of a task and is no test of pytest's: its arguments have defaults.
-
 from math import log
 
 import torch

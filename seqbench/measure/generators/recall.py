@@ -15,7 +15,7 @@ from math import log
 import torch
 
 from seqbench.errors import InvalidInput
-from seqbench.measure.generators.base import Batch, Bounds, Sizes, at_least
+from seqbench.measure.generators.base import Batch, Bounds, Sizes, at_least, at_the_end
 
 _BUCKETS = (2, 5, 11, 26, 51, 100)
 _LEAST_LENGTH = {"fixed": 2, "loguniform": 3}
@@ -39,9 +39,9 @@ def sample(
     inputs[:, -1] = items + distractors
     return Batch(
         inputs=inputs,
-        targets=_at_the_end(answers, length),
-        scored=_at_the_end(torch.ones(batch, dtype=torch.bool), length),
-        tags={"lag": _at_the_end(lags, length)},
+        targets=at_the_end(answers, length),
+        scored=at_the_end(torch.ones(batch, dtype=torch.bool), length),
+        tags={"lag": at_the_end(lags, length)},
     )
 
 
@@ -81,13 +81,6 @@ def _lags(rng: torch.Generator, *, batch: int, length: int, lag: str) -> torch.T
     u = torch.rand(batch, generator=rng, dtype=torch.float64)
     # rounding may reach either end of the range itself
     return (2 * (length / 2) ** u).floor().long().clamp(2, length - 1)
-
-
-def _at_the_end(values: torch.Tensor, length: int) -> torch.Tensor:
-    """Return zeros but for the last position: (B,) -> (B, T)."""
-    placed = torch.zeros(len(values), length, dtype=values.dtype)
-    placed[:, -1] = values
-    return placed
 
 
 def _check(*, items: int, distractors: int, lag: str, length: int | None = None) -> None:

@@ -22,8 +22,6 @@ up to there; what follows is noise that a causal model has not seen by then. A m
 log2 of how many elements the group has: 1 for parity, 6.9 for the 120 elements of 5 points.
 """
 
-# `tests` names the tests of a task and is no test of pytest's: its arguments have defaults.
-
 from functools import cache
 from itertools import permutations
 from math import factorial, log

@@ -26,6 +26,66 @@ MODELS = Registry(
         "lstm": "seqbench.measure.models.lstm",
         "gru": "seqbench.measure.models.gru",
         "transformer": "seqbench.measure.models.transformer",
+        "tcn": "seqbench.measure.models.tcn",
+        "mingru": "seqbench.measure.models.mingru",
+        "minlstm": "seqbench.measure.models.minlstm",
+        "lru": "seqbench.measure.models.lru",
+        "linear_attention": "seqbench.measure.models.linear_attention",
+        "block:rnn": "seqbench.measure.models.block",
+        "block:lstm": "seqbench.measure.models.block",
+        "block:gru": "seqbench.measure.models.block",
+        "block:mingru": "seqbench.measure.models.block",
+        "block:minlstm": "seqbench.measure.models.block",
+        "block:lru": "seqbench.measure.models.block",
+        "block:linear_attention": "seqbench.measure.models.block",
+        "block:attention": "seqbench.measure.models.block",
+        "block:convolution": "seqbench.measure.models.block",
+        "hf:gpt2": "seqbench.measure.models.hf",
+        "hf:openai-gpt": "seqbench.measure.models.hf",
+        "hf:gpt_neox": "seqbench.measure.models.hf",
+        "hf:opt": "seqbench.measure.models.hf",
+        "hf:bloom": "seqbench.measure.models.hf",
+        "hf:llama": "seqbench.measure.models.hf",
+        "hf:qwen3": "seqbench.measure.models.hf",
+        "hf:mistral": "seqbench.measure.models.hf",
+        "hf:smollm3": "seqbench.measure.models.hf",
+        "hf:gemma2": "seqbench.measure.models.hf",
+        "hf:nanochat": "seqbench.measure.models.hf",
+        "hf:modernbert-decoder": "seqbench.measure.models.hf",
+        "hf:ctrl": "seqbench.measure.models.hf",
+        "hf:mamba": "seqbench.measure.models.hf",
+        "hf:falcon_mamba": "seqbench.measure.models.hf",
+        "hf:mamba2": "seqbench.measure.models.hf",
+        "hf:xlstm": "seqbench.measure.models.hf",
+        "hf:recurrent_gemma": "seqbench.measure.models.hf",
+        "hf:falcon_h1": "seqbench.measure.models.hf",
+        "hf:jamba": "seqbench.measure.models.hf",
+        "hf:bamba": "seqbench.measure.models.hf",
+        "hf:zamba2": "seqbench.measure.models.hf",
+        "hf:nemotron_h": "seqbench.measure.models.hf",
+        "hf:granitemoehybrid": "seqbench.measure.models.hf",
+        "hf:lfm2": "seqbench.measure.models.hf",
+        "hf:qwen3_next": "seqbench.measure.models.hf",
+        "hf:qwen3_5_text": "seqbench.measure.models.hf",
+        "hf:kimi_linear": "seqbench.measure.models.hf",
+        "hf:olmo_hybrid": "seqbench.measure.models.hf",
+        "hf:minimax": "seqbench.measure.models.hf",
+    },
+)
+# Members of the same-block arm, and whose mixer each one is; a name here needs its "block:…" above.
+MIXERS = Registry(
+    "mixer",
+    "seqbench.mixers",
+    {
+        "rnn": "seqbench.measure.models.rnn",
+        "lstm": "seqbench.measure.models.lstm",
+        "gru": "seqbench.measure.models.gru",
+        "mingru": "seqbench.measure.models.mingru",
+        "minlstm": "seqbench.measure.models.minlstm",
+        "lru": "seqbench.measure.models.lru",
+        "linear_attention": "seqbench.measure.models.linear_attention",
+        "attention": "seqbench.measure.models.transformer",
+        "convolution": "seqbench.measure.models.tcn",
     },
 )
 
@@ -81,6 +141,12 @@ def refusal(variant: Variant, spec: "ModelSpec", *, length: int, lag: int | None
     """Return why this model cannot stand before sequences of this length with answers `lag` back, or nothing."""
     asked = vars(_module(variant.name)).get("refusal")
     return "" if asked is None else str(asked(spec, length=length, lag=lag))
+
+
+def implementation(variant: Variant, spec: "ModelSpec", model: "nn.Module") -> str:
+    """Return what really runs a model: what its file finds, or its option `implementation`, or that it is our own."""
+    asked = vars(_module(variant.name)).get("implementation")
+    return str(getattr(spec.options, "implementation", "own") if asked is None else asked(spec, model))
 
 
 def width_step(variant: Variant, spec: "ModelSpec") -> int:

@@ -14,11 +14,13 @@ A model file offers
 * `costs(spec, tokens) -> Costs`, closed forms that tests hold against the module;
 * `refusal(spec, *, length, lag) -> str`, why a model of this spec cannot stand before sequences of this length
   whose answers lie up to `lag` positions back (None: no one distance), or nothing;
-* `width_step(spec) -> int`, of which the width must be a multiple (every width will do where there is none).
+* `width_step(spec) -> int`, of which the width must be a multiple (every width will do where there is none);
+* `implementation(spec, model) -> str`, what really runs the model that was built, where that depends on what is
+  installed; it goes into every record (without it: the option `implementation`, or "own").
 
 Only `build` is required; a model that takes only tokens and has no options is complete.
 
-A file whose core may stand in the same-block arm offers it alone:
+A file whose core may stand in the same-block arm offers it alone, and has a line in MIXERS:
 
 * `mixer(inputs, width, options, *, depth) -> nn.Module`, one layer: (B, T, inputs), state -> (B, T, D), state;
   `depth` counts the layers below it;
@@ -32,7 +34,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from seqbench.errors import ContractError
+from seqbench.errors import ContractError, InvalidInput
 
 State = tuple[Tensor, ...]
 Weights = list[nn.Parameter]
@@ -192,15 +194,21 @@ class Blocks(nn.Module):
         )
         self.norm = nn.LayerNorm(spec.width)
         self.head = normed_head(spec)
+        self.causal = spec.causal
 
     def forward(self, tokens: Tensor, state: tuple[Any, ...] | None = None) -> tuple[Tensor, tuple[Any, ...]]:
-        """Return logits and every mixer's state: (B, T) -> (B, T, V), L states."""
+        """Return logits and every mixer's state: (B, T) -> (B, T, V), L states, or none from an encoder.
+
+        Raises InvalidInput for a state given to an encoder.
+        """
+        if not self.causal and state is not None:
+            raise InvalidInput("an encoder (causal=false) reads a sequence whole; give it no state")
         x = self.front(tokens)  # (B, T, D)
         after = []
         for block, before in zip(self.blocks, state or (None,) * len(self.blocks), strict=True):
             x, kept = block(x, before)
             after.append(kept)
-        return self.head(self.norm(x)), tuple(after)
+        return self.head(self.norm(x)), tuple(after) if self.causal else ()
 
 
 def normed_head(spec: ModelSpec) -> nn.Linear:

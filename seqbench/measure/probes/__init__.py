@@ -1,8 +1,14 @@
 """Probes: one measurement each. Names only; a probe's module is imported when it is loaded.
 
-A probe of the shared lane offers `measure(subject) -> tuple[Measurement, ...]`, and one that looks at a model while it
-is trained `watch(subject) -> Watch` in its place; its group in a suite has a `training`. One of the exclusive lane
-offers `block(subject, timing) -> Block`, the work that a panel times; its group in a suite has a `timing`.
+A probe of the shared lane offers `measure(subject) -> tuple[Measurement, ...]`; where its group in a suite has a
+`training`, the model was trained on the task before. In its place
+
+* one that looks at that training offers `watch(subject) -> Watch`;
+* one that trains the model itself, for another end than the task's answers, offers `train_and_measure(subject,
+  config) -> tuple[History, tuple[Measurement, ...]]`: it is given the fresh model and the group's `training`, by which
+  it trains with `training.train`;
+* one of the exclusive lane offers `block(subject, timing) -> Block`, the work that a panel times; its group has a
+  `timing`.
 
 A probe that not every model or task can stand offers `refusal(subject) -> str` too: why this one cannot, or nothing.
 It is asked before anything is trained, and what it says makes the cell structural.
@@ -18,6 +24,8 @@ PROBES = Registry(
         "answers": "seqbench.measure.probes.answers",
         "order_shift": "seqbench.measure.probes.order_shift",
         "bits_per_character": "seqbench.measure.probes.bits_per_character",
+        "effective_context": "seqbench.measure.probes.effective_context",
+        "capacity": "seqbench.measure.probes.capacity",
         "training_curves": "seqbench.measure.probes.training_curves",
         "input_gradient": "seqbench.measure.probes.input_gradient",
         "loss_gradient": "seqbench.measure.probes.loss_gradient",

@@ -1,7 +1,8 @@
 """Answers to fresh sequences: loss and accuracy beside chance and floor, or the R² of a regression.
 
 Where the literature of a task averages the loss over positions at which nothing is asked, that number is told too, as
-`diluted_loss`, for comparison with it: it makes failure look small.
+`diluted_loss`, for comparison with it: it makes failure look small. Where a task shows its possible answers, the loss
+of guessing among them stands beside chance, as `context_loss`.
 """
 
 import math
@@ -30,8 +31,12 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
 
 
 def baselines(subject: Subject) -> tuple[Measurement, ...]:
-    """Return chance and floor."""
-    return bounds_of(subject)
+    """Return chance and floor, and the loss of guessing among the answers shown where the generator knows it."""
+    context = vars(subject.generator).get("context_loss")
+    if context is None:
+        return bounds_of(subject)
+    known = context(length=subject.length, **subject.params)
+    return (*bounds_of(subject), Measurement(name="context_loss", value=known, unit="nat"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

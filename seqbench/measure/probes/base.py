@@ -4,14 +4,18 @@ A probe that scores trained models also offers `baselines(subject)`, what is kno
 measured even where training diverged and there is nothing to score. Such probes share the fresh test sequences.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqbench.measure.corpora.base import Bits, Ids
+from seqbench.measure.corpora.windows import scored_windows
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.seeds import stream
 from seqbench.measure.training import History
@@ -97,3 +101,22 @@ def bounds_of(subject: Subject) -> tuple[Measurement, ...]:
     if bounds.chance_accuracy is None:
         return found
     return (*found, Measurement(name="chance_accuracy", value=bounds.chance_accuracy, unit="1"))
+
+
+@torch.no_grad()
+def surprisal(model: nn.Module, ids: Ids, *, length: int, context: int, batch: int = 64) -> tuple[Ids, Bits]:
+    """Return which characters of a text were scored and the bits each cost the model: ids (N,) -> (S,), (S,).
+
+    They are scored in windows of `length`, each once, with at least `context` characters to its left; exactly as many
+    where the two are the same.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    positions, bits = [], []
+    for window in scored_windows(ids, length=length, context=context, batch=batch):
+        logits, _ = model(window.inputs.to(device))
+        kept = logits[window.scored.to(device)].double()  # (S, V)
+        loss = nn.functional.cross_entropy(kept, window.targets[window.scored].to(device), reduction="none")
+        positions.append(window.tags["position"][window.scored].numpy())
+        bits.append(loss.cpu().numpy() / math.log(2))
+    return np.concatenate(positions), np.concatenate(bits)

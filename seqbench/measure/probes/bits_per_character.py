@@ -5,15 +5,13 @@ the window where it is shorter than 96). The order-0 and order-2 (interpolated K
 training could see: every character consumed of a generated text, the training split of a real one.
 """
 
-import math
-
 import numpy as np
-import torch
 from torch import nn
 
 from seqbench.measure.corpora import ngrams
 from seqbench.measure.corpora.base import Bits, Ids
 from seqbench.measure.corpora.windows import scored_windows
+from seqbench.measure.probes import base
 from seqbench.measure.probes.base import Subject
 from seqbench.record import Measurement
 
@@ -57,19 +55,9 @@ def _training_text(subject: Subject) -> Ids | None:
     return None if subject.seen is None else subject.seen.cpu().numpy()
 
 
-@torch.no_grad()
 def surprisal(model: nn.Module, ids: Ids, *, length: int) -> tuple[Ids, Bits]:
     """Return which characters were scored and the bits each cost the model: ids (N,) -> (S,), (S,)."""
-    model.eval()
-    device = next(model.parameters()).device
-    positions, bits = [], []
-    for batch in scored_windows(ids, length=length, context=context_of(length)):
-        logits, _ = model(batch.inputs.to(device))
-        kept = logits[batch.scored.to(device)].double()  # (S, V)
-        loss = nn.functional.cross_entropy(kept, batch.targets[batch.scored].to(device), reduction="none")
-        positions.append(batch.tags["position"][batch.scored].numpy())
-        bits.append(loss.cpu().numpy() / math.log(2))
-    return np.concatenate(positions), np.concatenate(bits)
+    return base.surprisal(model, ids, length=length, context=context_of(length))
 
 
 def context_of(length: int) -> int:

@@ -8,7 +8,7 @@ from torch import nn
 
 from seqbench.errors import ContractError
 from seqbench.measure import models
-from seqbench.measure.generators import adding, copy, count, recall
+from seqbench.measure.generators import adding, copy, mqar, multiset, needle, recall
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.probes import (
     answers,
@@ -226,13 +226,13 @@ def sorted_prefix(low):
     return low.int().cumprod(dim=1).bool()
 
 
-def order_shift_of(model, **params):
+def order_shift_of(model, *, length=12, **params):
     params = {"order": "sorted", "test_order": "random"} | params
 
     def sample(rng, batch, length):
-        return count.sample(rng, batch=batch, length=length, **params)
+        return multiset.sample(rng, batch=batch, length=length, **params)
 
-    subject = subject_of(model, length=12, sample=sample, generator=count, params=params)
+    subject = subject_of(model, length=length, sample=sample, generator=multiset, params=params)
     return {name: found.value for name, found in by_name(order_shift.measure(subject)).items()}
 
 
@@ -270,6 +270,90 @@ def test_the_test_order_is_the_one_asked_for():
     found = order_shift_of(Counts(sorted_prefix), test_order="reversed")
     expected = 0.7**12 + 0.3**12
     assert abs(found["accuracy_shuffled"] - expected) < 4 * math.sqrt(expected / 4096)
+
+
+def test_the_items_that_decide_may_come_first_in_the_test():
+    """Trained on low items first, a prefix counter is as right when they come first again, the rest in any order."""
+    found = order_shift_of(Counts(sorted_prefix), test_order="key_first")
+    assert (found["accuracy_shuffled"], found["order_drop"], found["flip_rate"]) == (1.0, 0.0, 0.0)
+
+
+class Sums(nn.Module):
+    """Says a number about the items at the last position, by a rule."""
+
+    def __init__(self, rule):
+        super().__init__()
+        self.rule = rule
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, tokens, state=None):
+        answers = torch.zeros(*tokens.shape, 1)
+        answers[:, -1, 0] = self.rule(tokens[:, :-1] - 4.5)
+        return answers, None
+
+
+def total(digits):
+    """Add up."""
+    return digits.sum(1)
+
+
+def ascending_total(digits):
+    """Add up, with the wrong sign where the digits do not ascend."""
+    ascending = (digits[:, 1:] >= digits[:, :-1]).all(1)
+    return torch.where(ascending, 1, -1) * digits.sum(1)
+
+
+def first_of(digits):
+    """Say the first one."""
+    return digits[:, 0]
+
+
+@pytest.mark.parametrize("order", ["random", "sorted", "reversed", "key_first"])
+def test_a_sum_blind_to_order_loses_nothing_and_changes_nothing(order):
+    """A model that adds all digits is right in every order; the loss of a regression is told in squared units."""
+    found = order_shift_of(Sums(total), length=10, asks="sum", order=order)
+    assert (found["r2"], found["r2_shuffled"], found["r2_drop"], found["answer_change"]) == (1.0, 1.0, 0.0, 0.0)
+    assert (found["loss"], found["chance_loss"], found["floor_loss"]) == (0.0, 82.5, 0.0)
+    assert not {"accuracy", "accuracy_shuffled", "order_drop", "flip_rate"} & set(found)
+
+
+def test_an_answer_of_the_wrong_sign_is_two_deviations_away():
+    """Shuffled, the answer -s in place of s costs 4 s²: R² falls from 1 to -3, and the answer changes by 2."""
+    found = order_shift_of(Sums(ascending_total), length=10, asks="sum")
+    error = 4 * 2**0.5 / math.sqrt(4096)  # of the mean of s², which is near normal, in chances
+    assert (found["loss"], found["r2"]) == (0.0, 1.0)
+    assert abs(found["r2_shuffled"] + 3) < 4 * error
+    assert found["r2_drop"] == pytest.approx(1 - found["r2_shuffled"])
+    assert found["answer_change"] == pytest.approx(found["r2_drop"] ** 0.5)
+    assert found["answer_change"] != pytest.approx(found["r2_drop"])
+
+
+def test_answers_change_where_r2_does_not():
+    """Who says the first of n digits, in random order: R² = 1/n both times, and the change is [2 (1 - 1/n) / n]^½."""
+    found = order_shift_of(Sums(first_of), length=10, asks="sum", order="random")
+    assert found["r2"] == pytest.approx(0.1, abs=0.1)
+    assert abs(found["r2_drop"]) < 0.05
+    assert found["answer_change"] == pytest.approx((2 * 0.9 / 10) ** 0.5, rel=0.04)
+
+
+def test_a_sum_states_the_units_of_what_it_measures():
+    """The loss is a squared error, everything relative to chance is a plain number."""
+    params = {"asks": "sum", "test_order": "random"}
+
+    def sample(rng, batch, length):
+        return multiset.sample(rng, batch=batch, length=length, **params)
+
+    subject = subject_of(Sums(total), length=10, sample=sample, generator=multiset, params=params)
+    units = {name: found.unit for name, found in by_name(order_shift.measure(subject)).items()}
+    assert units == {
+        "loss": "squared error",
+        "chance_loss": "squared error",
+        "floor_loss": "squared error",
+        "r2": "1",
+        "r2_shuffled": "1",
+        "r2_drop": "1",
+        "answer_change": "1",
+    }
 
 
 def answers_of(model, generator, *, length, **params):
@@ -343,6 +427,27 @@ def test_answers_to_copy_tell_the_diluted_loss_beside_the_honest_one():
 def test_only_a_literature_that_dilutes_is_told_a_diluted_loss():
     """Recall has no such number."""
     assert "diluted_loss" not in answers_of(Answers(99), recall, length=20)
+
+
+@pytest.mark.parametrize(
+    ("generator", "values", "others"), [(mqar, slice(32, 64), slice(0, 32)), (needle, slice(0, 16), slice(0, 0))]
+)
+def test_a_guess_among_the_answers_shown_stands_beside_chance(generator, values, others):
+    """Spread over all values a guess costs chance, and the loss of one who knows which four are shown is ln 4."""
+    logits = torch.zeros(max(values.stop, others.stop))
+    logits[others] = -40.0
+    found = answers_of(Constant(*logits.tolist()), generator, length=24)
+    assert found["loss"].value == pytest.approx(found["chance_loss"].value)
+    assert (found["context_loss"].value, found["context_loss"].unit) == (math.log(4), "nat")
+    assert found["context_loss"].value < math.log(values.stop - values.start) == found["chance_loss"].value
+
+
+def test_the_loss_of_a_guess_among_the_answers_is_known_without_a_model():
+    """It stands among the baselines, which are told where training diverged; other tasks have none."""
+    subject = subject_of(Constant(0.0), length=24, generator=mqar, params={"pairs": 5})
+    assert by_name(answers.baselines(subject))["context_loss"].value == math.log(5)
+    plain = subject_of(Constant(0.0), length=24, generator=copy)
+    assert set(by_name(answers.baselines(plain))) == {"chance_loss", "floor_loss", "chance_accuracy"}
 
 
 def test_a_uniform_model_costs_the_logarithm_of_the_alphabet():

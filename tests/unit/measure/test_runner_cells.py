@@ -218,6 +218,19 @@ def test_a_count_cell_is_scored_in_two_orders(model):
         assert found["flip_rate"] <= 0.001  # near-ties may fall either way in single precision
 
 
+@pytest.mark.parametrize(
+    ("task", "length"), [("count", 12), ("majority", 11), ("max", 10), ("set_sum", 10), ("distinct", 8)]
+)
+def test_every_task_on_sets_is_scored_in_two_orders(task, length):
+    """A cell of each is trained in one order and asked in another; a sum is measured as a regression."""
+    params = {"order": "key_first"}
+    record = run(study_of(task=task, models=("gru",), lengths=(length,), params=params, training=TRAINING))
+    assert (record.status, record.error) == ("unsolved", None)
+    names = ("r2", "r2_shuffled", "r2_drop") if task == "set_sum" else ("accuracy", "accuracy_shuffled", "order_drop")
+    score, shuffled, drop = (record.measured(name).value for name in names)
+    assert drop == pytest.approx(score - shuffled)
+
+
 @pytest.mark.parametrize("probe", ["input_gradient", "saved_bytes", "state_bytes"])
 @pytest.mark.parametrize("task", ["adding", "copy", "count"])
 def test_probes_that_train_nothing_take_every_task(task, probe):

@@ -1,0 +1,62 @@
+"""Minimal gated recurrent unit (Feng et al. 2024, arXiv 2410.01201): a gate that sees the input and not the state.
+
+    z_t = σ(W_z x_t + b_z)                              how much is rewritten
+    h̃_t = g(W_h x_t + b_h)                              g(x) = x + ½ for x ≥ 0, σ(x) below
+    h_t = (1 - z_t) ⊙ h_{t-1} + z_t ⊙ h̃_t               h_0 = 0
+
+This is the paper's log-space form, whose g keeps every state positive. The recurrence is linear in h, so `scan` runs
+all steps in parallel; `step` is the loop that reads like the equations.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqbench.measure.models.base import Costs, ModelSpec, options_of
+from seqbench.measure.models.scan import RECURRENCES, Layer, Layers, layer_costs, network, network_costs, positive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What may be varied: where the gate starts, and which implementation runs.
+
+    gate_bias: b_z of every unit; the smaller, the longer it keeps (None: the library's U(±1/√I)).
+    """
+
+    gate_bias: float | None = None
+    implementation: Literal["scan", "step"] = "scan"
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """Return the network: (B, T) tokens -> (B, T, V) logits, state of one (B, L, D) tensor."""
+    return network(spec, lambda inputs: _layer(inputs, spec.width, options_of(spec, Options)))
+
+
+def mixer(inputs: int, width: int, options: Options, *, depth: int) -> nn.Module:  # noqa: ARG001 - every layer is alike
+    """Return one layer: (B, T, I) -> (B, T, D), state of one (B, 1, D) tensor."""
+    return Layers(_layer(inputs, width, options))
+
+
+def _layer(inputs: int, width: int, options: Options) -> Layer:
+    layer = Layer(inputs, width, maps=2, gates=_gates, recurrence=RECURRENCES[options.implementation])
+    if options.gate_bias is not None:
+        nn.init.constant_(layer.maps.bias[:width], options.gate_bias)
+    return layer
+
+
+def _gates(mapped: Tensor) -> tuple[Tensor, Tensor]:
+    """Return 1 - z and z ⊙ h̃: (B, T, 2D) -> 2 × (B, T, D)."""
+    z, candidate = mapped.chunk(2, dim=-1)
+    return torch.sigmoid(-z), torch.sigmoid(z) * positive(candidate)
+
+
+def costs(spec: ModelSpec, tokens: int) -> Costs:  # noqa: ARG001 - neither work nor state grows with the sequence
+    """Return what the network costs: one gate and the candidate per unit, and h of every layer."""
+    return network_costs(spec, maps=2)
+
+
+def mixer_costs(inputs: int, width: int, options: Options, tokens: int, *, depth: int) -> Costs:  # noqa: ARG001 - as above
+    """Return what one layer costs."""
+    return layer_costs(inputs, width, maps=2)
