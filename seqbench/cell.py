@@ -7,7 +7,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from seqbench import variant
 from seqbench.errors import InvalidInput
@@ -55,6 +64,11 @@ def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:
     return value
 
 
+def _off(value: object) -> object:
+    """Return None for "off": TOML has no null."""
+    return None if value == "off" else value
+
+
 def _short(value: str) -> str:
     return repr(value if len(value) <= 60 else value[:60] + "…")
 
@@ -70,14 +84,16 @@ Sequences = Annotated[int, Field(gt=0, le=10**6, strict=True)]
 TestLengths = Annotated[tuple[Length, ...], AfterValidator(_ascending)]
 Few = Annotated[int, Field(gt=0, le=10**4, strict=True)]
 Real = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+ClipNorm = Annotated[Real | None, Field(gt=0), BeforeValidator(_off)]
 
 
 class TrainConfig(BaseModel):
     """How a model is trained; the same for every model of a group. Budgets are steps, never seconds.
 
     AdamW with betas (0.9, 0.95), linear warm-up, then cosine to `final_fraction` of the learning rate; gradients
-    clipped to a global norm. Every `evaluate_every` steps `evaluation_sequences` fresh sequences are scored, and
-    training stops early once the card's `solved_at` is reached twice in a row.
+    clipped to a global norm, or not at all where a suite says `clip_norm = "off"`, which is None here. Every
+    `evaluate_every` steps `evaluation_sequences` fresh sequences are scored, and training stops early once the card's
+    `solved_at` is reached twice in a row.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,7 +103,7 @@ class TrainConfig(BaseModel):
     learning_rate: Real = Field(gt=0)
     warmup_steps: int = Field(default=100, ge=0, le=10**8, strict=True)
     final_fraction: Real = Field(default=0.05, ge=0, le=1)
-    clip_norm: Real = Field(default=1.0, gt=0)
+    clip_norm: ClipNorm = 1.0
     weight_decay: Real = Field(default=0.0, ge=0)
     evaluate_every: Steps = 25
     evaluation_sequences: Sequences = 512

@@ -17,7 +17,14 @@ ROWS = (
     ("registry", "variant", "cell", "record", "cards", "corpus", "preregistration"),
     ("suite", "plan", "store"),
     ("measure.seeds", "measure.generators", "measure.corpora", "measure.models", "measure.matching"),
-    ("measure.training", "measure.probes", "measure.rounds", "measure.check"),
+    (
+        "measure.training",
+        "measure.gradients",
+        "measure.states",
+        "measure.probes",
+        "measure.rounds",
+        "measure.check",
+    ),
     (
         "measure.environment",
         "measure.executors",

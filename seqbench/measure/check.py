@@ -21,8 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from seqbench.errors import SeqbenchError
 from seqbench.measure import models
+from seqbench.measure.gradients import through_embedding
 from seqbench.measure.models.base import Costs, ModelSpec, takes_floats, tensors_of
-from seqbench.measure.probes.input_gradient import through_embedding
 from seqbench.measure.seeds import initialisation, stream
 from seqbench.variant import Variant
 

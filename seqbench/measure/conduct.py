@@ -20,6 +20,7 @@ from seqbench.measure.executors import EXECUTORS
 from seqbench.measure.executors.base import Execute, Work
 from seqbench.measure.generators import GENERATORS, check_parameters
 from seqbench.measure.prepare import Context, text_of
+from seqbench.measure.probes import PROBES
 from seqbench.plan import Planned, Study
 from seqbench.record import Record, Status
 from seqbench.registry import unknown
@@ -115,13 +116,18 @@ def _check_device(device: str) -> None:
 
 
 def _check_groups(study: Study) -> None:
-    """Refuse what no cell could run with: options that a model lacks, parameters that a generator lacks."""
+    """Refuse what no cell could run with: options that a model lacks, parameters, a training that a probe needs."""
     for group in study.suite.groups:
         for text in group.models:
             width, layers = group.size_of(text)
             models.spec_for(variant.parse(text), vocab=2, outputs=2, width=width, layers=layers)
         if group.match:
             _check_reference(group.match)
+        if group.probe and group.training is None and "watch" in vars(PROBES.load(group.probe)):
+            raise InvalidInput(
+                f"group {group.name!r}: {group.probe} looks at models while they are trained; "
+                "give training.steps and so on"
+            )
         card = study.cards[group.task]
         if plan.needs_corpus(card):
             continue

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ from seqbench.measure.generators.base import Batch
 from seqbench.measure.panel import Finding
 from seqbench.measure.prepare import Context, prepare
 from seqbench.measure.probes import PROBES, training_curves
-from seqbench.measure.probes.base import Subject
+from seqbench.measure.probes.base import Subject, Watch
 from seqbench.measure.probes.bits_per_character import surprisal
 from seqbench.measure.seeds import stream
 from seqbench.measure.training import Evaluation, History, Stopping
@@ -67,21 +69,25 @@ def failed(planned: Planned, status: Status, reason: str, seconds: float, *, con
 
 def _measure(cell: Cell, context: Context) -> _Finding:
     prepared = prepare(cell, context)
-    if prepared.structural:
-        return _Finding(status="structural", model=prepared.facts, error=prepared.structural)
     subject, card = prepared.subject, prepared.card
-    if cell.probe and (trains := vars(PROBES.load(cell.probe)).get("train_and_measure")):
+    probe = PROBES.load(cell.probe) if cell.probe else None
+    if structural := prepared.structural or _refusal(probe, subject):
+        return _Finding(status="structural", model=prepared.facts, error=structural)
+    if trains := _offered(probe, "train_and_measure"):
         if cell.training is None:
             raise InvalidInput(f"probe {cell.probe} trains the model itself; give its group a training")
         history, found = trains(subject, cell.training)
         found = (*found, *training_curves.measure(replace(subject, history=history)))
         return _Finding(status=_status(history, card), measurements=found, model=prepared.facts)
+    watch = _watch(probe, subject)
     if cell.training is not None:
-        history, seen = _train(subject, cell.training, card)
+        history, seen = _train(subject, cell.training, card, watch=watch.look if watch else None)
         subject = replace(subject, history=history, seen=seen)
     status = _status(subject.history, card)
-    if cell.probe:
-        found = PROBES.load(cell.probe).measure(subject)
+    if watch:
+        found = (*watch.measurements(), *training_curves.measure(subject))
+    elif probe:
+        found = probe.measure(subject)
     else:
         scorer = PROBES.load(card.scored_by)
         # weights that are not numbers have no score: judging counts chance, which is known without them
@@ -90,7 +96,25 @@ def _measure(cell: Cell, context: Context) -> _Finding:
     return _Finding(status=status, measurements=found, model=prepared.facts)
 
 
-def _train(subject: Subject, config: TrainConfig, card: TaskCard) -> tuple[History, Tensor | None]:
+def _offered(probe: ModuleType | None, name: str) -> Callable[..., Any] | None:
+    return None if probe is None else vars(probe).get(name)
+
+
+def _refusal(probe: ModuleType | None, subject: Subject) -> str:
+    """Return why this model cannot stand before a probe, or nothing."""
+    asked = _offered(probe, "refusal")
+    return "" if asked is None else str(asked(subject))
+
+
+def _watch(probe: ModuleType | None, subject: Subject) -> Watch | None:
+    """Return what looks at the training for a probe that does."""
+    offered = _offered(probe, "watch")
+    return None if offered is None else cast("Watch", offered(subject))
+
+
+def _train(
+    subject: Subject, config: TrainConfig, card: TaskCard, *, watch: Callable[[nn.Module, int], object] | None
+) -> tuple[History, Tensor | None]:
     """Train on the streams that task, length and seed name; return the history and the characters seen, if any."""
     consumed: list[Tensor] = []
 
@@ -108,7 +132,7 @@ def _train(subject: Subject, config: TrainConfig, card: TaskCard) -> tuple[Histo
         keep_best=needs_corpus(card),
     )
     evaluate = _evaluation(subject, config, card, chance_loss=stopping.chance_loss)
-    history = training.train(subject.model, batches, config, evaluate=evaluate, stopping=stopping)
+    history = training.train(subject.model, batches, config, evaluate=evaluate, stopping=stopping, watch=watch)
     return history, torch.cat([part.flatten() for part in consumed]) if consumed else None
 
 

@@ -74,10 +74,12 @@ def train(
     *,
     evaluate: Callable[[nn.Module, int], Evaluation] | None = None,
     stopping: Stopping | None = None,
+    watch: Callable[[nn.Module, int], object] | None = None,
 ) -> History:
     """Train in place and return what happened; `batches(step)` gives the batch of a step, whatever the model.
 
     Losses and norms stay on the device between evaluations, so that logging does not stall it.
+    watch: shown the model after 0, 1, 2, 4, 8, … steps and after the last; it must leave the model as it is.
     """
     rules = stopping or Stopping()
     optimiser = torch.optim.AdamW(
@@ -96,6 +98,7 @@ def train(
     unit = "nat"
     outcome: Outcome = "finished"
     model.train()
+    _show(model, 0, watch)
     for step in range(config.steps):
         batch = batches(step)
         for group in optimiser.param_groups:
@@ -103,6 +106,7 @@ def train(
         pending.append(step_of(model, batch, optimiser, clip_norm=config.clip_norm))
         tokens += batch.targets.numel()
         unit = loss_unit(batch)
+        _show(model, step + 1, watch)
         if (step + 1) % config.evaluate_every and step + 1 < config.steps:
             continue
         for loss, norm in torch.stack(pending).tolist():
@@ -127,6 +131,7 @@ def train(
                 best = (evaluations[-1].loss, deepcopy(model.state_dict()))
             if _stale(evaluations):
                 break
+    _show(model, len(losses), watch, last=True)
     if best is not None:
         model.load_state_dict(best[1])
     model.eval()
@@ -202,15 +207,30 @@ def loss_unit(batch: Batch) -> str:
     return "squared error" if is_regression(batch) else "nat"
 
 
-def step_of(model: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, *, clip_norm: float) -> Tensor:
-    """Take one step; return (loss, gradient norm before clipping) as one tensor of two."""
+def step_of(model: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, *, clip_norm: float | None) -> Tensor:
+    """Take one step; return (loss, gradient norm before clipping) as one tensor of two; None clips nothing."""
     optimiser.zero_grad(set_to_none=True)
     logits, _ = model(batch.inputs)
     loss = scored_loss(logits, batch)
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    norm = _clipped(model, clip_norm)
     optimiser.step()
     return torch.stack((loss.detach(), norm))
+
+
+def _clipped(model: nn.Module, clip_norm: float | None) -> Tensor:
+    """Return the global norm of the gradients as they were; scale them down to `clip_norm` where there is one."""
+    if clip_norm is not None:
+        return nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    # no large norm would do in its place: clipping multiplies an infinite gradient by 0 and makes it no number
+    return nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+
+
+def _show(model: nn.Module, step: int, watch: Callable[[nn.Module, int], object] | None, *, last: bool = False) -> None:
+    """Show the model to who watches, after 0, 1, 2, 4, 8, … steps and after the last, each step once."""
+    is_power_of_two = step & (step - 1) == 0
+    if watch is not None and is_power_of_two != last:
+        watch(model, step)
 
 
 def _worst_start(losses: list[float], chance_loss: float | None) -> float | None:

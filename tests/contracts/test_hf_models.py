@@ -12,12 +12,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from seqbench.errors import InvalidInput, UnknownName
 from seqbench.measure import models
+from seqbench.measure.gradients import through_embedding
 from seqbench.measure.models import MODELS, create, spec_for, width_step
 from seqbench.measure.models.base import ModelSpec, tensors_of
 from seqbench.measure.models.hf import Causal, implementation
 from seqbench.measure.models.hf.cached import Cached, Read
 from seqbench.measure.models.hf.zoo import KINDS
-from seqbench.measure.probes.input_gradient import through_embedding
 from seqbench.measure.seeds import stream
 from seqbench.variant import parse
 

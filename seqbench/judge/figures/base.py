@@ -92,6 +92,11 @@ def plain_log(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace(",", " ")))
 
 
+def trained_to_be_scored(series: pd.DataFrame, measurement: str) -> pd.DataFrame:
+    """Return a measurement's rows of cells trained to be scored; what a probe watches may be trained otherwise."""
+    return series[(series[table.MEASUREMENT] == measurement) & (series[table.PROBE] == "")]
+
+
 def blocked(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the median of every block of steps of every training, one row per block.
 

@@ -13,15 +13,16 @@ TITLE = "Gradient norm during training, before clipping"
 CAPTION = (
     "Global gradient norm of each training step before it is clipped, median over seeds of blocks of steps; the band "
     "spans the seeds. A training that stopped early keeps its last value. Dashed: the norm at which gradients are "
-    "clipped."
+    "clipped, if they are."
 )
 MEASUREMENT = "gradient_norm"
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:
     """Return one row per task, variant, seed and block of steps, with the clipping norm of the task's groups."""
-    rows = tables.series[tables.series[table.MEASUREMENT] == MEASUREMENT]
-    clips = {group.task: group.training.clip_norm for group in study.suite.groups if group.training}
+    rows = base.trained_to_be_scored(tables.series, MEASUREMENT)
+    groups = [group for group in study.suite.groups if group.training and group.probe is None]
+    clips = {group.task: group.training.clip_norm for group in groups if group.training}
     return base.blocked(rows).assign(clip_norm=lambda found: found[table.TASK].map(clips).astype(float))
 
 
@@ -37,7 +38,8 @@ def draw(frame: pd.DataFrame) -> Figure:
         for axis, name in zip(axes, names, strict=True):
             panel = rows[rows[base.FACET] == name]
             base.bands(axis, panel)
-            axis.axhline(panel["clip_norm"].iloc[0], color=style.INK, linestyle="--", linewidth=0.9, label="clipped at")
+            if np.isfinite(clip := panel["clip_norm"].iloc[0]):
+                axis.axhline(clip, color=style.INK, linestyle="--", linewidth=0.9, label="clipped at")
             axis.set_yscale("log")
             base.plain_log(axis.yaxis)
             axis.set(title=name, xlabel="training step", ylabel="gradient norm (1, log scale)")

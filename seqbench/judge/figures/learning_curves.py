@@ -20,8 +20,7 @@ HEADROOM = 1.25
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     """Return one row per task, variant, seed and block of steps: median training loss."""
-    rows = tables.series[tables.series[table.MEASUREMENT] == MEASUREMENT]
-    return base.blocked(rows)
+    return base.blocked(base.trained_to_be_scored(tables.series, MEASUREMENT))
 
 
 def draw(frame: pd.DataFrame) -> Figure:

@@ -62,6 +62,18 @@ class Subject:
     seen: Tensor | None = None
 
 
+class Watch(Protocol):
+    """Looks at a model while it is trained: what `watch(subject)` of a probe returns."""
+
+    def look(self, model: nn.Module, step: int, /) -> None:
+        """Look at the model as it is after so many steps, and leave it so: nothing of the training may change."""
+        ...
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Return what was seen."""
+        ...
+
+
 def answered(subject: Subject, *, test: str = "", length: int | None = None) -> Iterator[tuple[Batch, Tensor]]:
     """Yield fresh test sequences, chunk by chunk, each with the model's logits (B, T, V); iterate without gradients.
 
