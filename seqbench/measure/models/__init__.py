@@ -71,6 +71,7 @@ MODELS = Registry(
         "hf:olmo_hybrid": "seqbench.measure.models.hf",
         "hf:minimax": "seqbench.measure.models.hf",
     },
+    needs=[["build"]],
 )
 # Members of the same-block arm, and whose mixer each one is; a name here needs its "block:…" above.
 MIXERS = Registry(
@@ -87,7 +88,7 @@ MIXERS = Registry(
         "attention": "seqbench.measure.models.transformer",
         "convolution": "seqbench.measure.models.tcn",
     },
-    needs=[["build"]],
+    needs=[["mixer"], ["mixer_costs"]],
 )
 
 _KINDS: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
