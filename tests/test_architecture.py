@@ -17,7 +17,7 @@ ROWS = (
     ("registry", "variant", "cell", "record", "cards", "corpus", "preregistration"),
     ("suite", "plan", "store"),
     ("measure.seeds", "measure.generators", "measure.corpora", "measure.models", "measure.matching"),
-    ("measure.training", "measure.probes", "measure.rounds", "measure.check"),
+    ("measure.training", "measure.probes", "measure.rounds", "measure.roofline", "measure.nvml", "measure.check"),
     (
         "measure.environment",
         "measure.executors",
@@ -37,7 +37,7 @@ EXTERNAL = {
     1: {"pydantic"},
     2: {"pydantic", "filelock"},
     3: {"torch", "numpy", "pooch", "transformers"},
-    4: {"torch", "numpy", "psutil"},
+    4: {"torch", "numpy", "psutil", "pynvml"},
     5: {"torch", "psutil", "pebble"},
     6: {"numpy", "pandas", "scipy"},
     7: {"numpy", "pandas", "scipy", "seaborn", "matplotlib"},
