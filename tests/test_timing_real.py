@@ -10,8 +10,7 @@ from seqbench.cell import TimingConfig
 from seqbench.measure import conduct, rounds
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
-from seqbench.measure.probes.base import read
-from seqbench.measure.probes.decode_time import generate
+from seqbench.measure.probes.decode_time import generate, read
 from seqbench.suite import Group, Suite
 
 TIMING = TimingConfig(batch=2, processes=2, rounds=4, warmup_seconds=0.05, decoded_tokens=4)
@@ -79,7 +78,7 @@ def test_decoding_from_a_state_equals_decoding_from_the_whole_text():
         spec = models.spec_for(parse(name), vocab=7, outputs=7, width=16, layers=2)
         model = models.create(parse(name), spec, seed=0).double().eval()
         context = torch.randint(0, 7, (2, 9), generator=stream("context"))
-        _, state = read(model, context[:, :-1])
+        state = read(model, context[:, :-1])
         found = generate(model, context[:, -1:], state, tokens=5)
         text = context
         for _ in range(5):

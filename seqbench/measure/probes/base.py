@@ -26,8 +26,6 @@ SEQUENCES = 4096
 CHUNK = 512
 FURTHER_SEQUENCES = 1024
 """So many score it at every other length and in every other test of its task."""
-PIECE = 1024
-"""A context is read in pieces of this length, so that its own attention matrix never fills the memory."""
 
 
 class Sample(Protocol):
@@ -81,15 +79,6 @@ def answered(subject: Subject, *, test: str = "", length: int | None = None) -> 
         logits, _ = subject.model(batch.inputs)
         sequences, answers = sequences + size, answers + int(batch.scored.sum())
         yield batch, logits
-
-
-@torch.no_grad()
-def read(model: nn.Module, context: Tensor) -> tuple[Tensor, Any]:
-    """Return what a model answers behind a context, and its state there, read in pieces: (B, T) -> (B, V), state."""
-    logits, state = model(context[:, :PIECE])
-    for start in range(PIECE, context.shape[1], PIECE):
-        logits, state = model(context[:, start : start + PIECE], state)
-    return logits[:, -1], state
 
 
 def bounds_of(subject: Subject) -> tuple[Measurement, ...]:

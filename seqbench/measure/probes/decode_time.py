@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.cell import TimingConfig
-from seqbench.measure.probes.base import Subject, read
+from seqbench.measure.probes.base import Subject
 from seqbench.measure.rounds import Block
 from seqbench.measure.seeds import stream
+
+CHUNK = 1024
+"""The context is read in pieces of this length, so that its own attention matrix never fills the memory."""
 
 
 def block(subject: Subject, timing: TimingConfig) -> Block:
@@ -19,12 +22,21 @@ def block(subject: Subject, timing: TimingConfig) -> Block:
     rng = stream("timing", subject.task, subject.length, subject.seed)
     context = subject.sample(rng, timing.batch, subject.length).inputs  # (B, T)
     model = subject.model.eval()
-    _, state = read(model, context)
+    state = read(model, context)
 
     def decode() -> None:
         generate(model, context[:, -1:], state, tokens=timing.decoded_tokens)
 
     return Block(call=decode, tokens=timing.batch * timing.decoded_tokens)
+
+
+@torch.no_grad()
+def read(model: nn.Module, context: Tensor) -> Any:
+    """Return the state after a context: (B, T) -> the model's state."""
+    state = None
+    for start in range(0, context.shape[1], CHUNK):
+        _, state = model(context[:, start : start + CHUNK], state)
+    return state
 
 
 @torch.no_grad()

@@ -1,12 +1,16 @@
-"""Time to the first token: a prompt of the cell's length is read, in pieces as long texts are, and answered once.
+"""Time to the first token: a prompt of the cell's length is read and answered once.
 
 The time is per token answered, one for each sequence: the wait of a request is the time of one times the batch.
+The prompt is read whole. In pieces attention would need an explicit mask and lose the kernel that skips what it hides,
+which made a Transformer of width 48 take 1.7 and 2.2 times as long at 4096 and 16 384 tokens on one thread, and an
+LSTM no longer.
 """
 
 import torch
+from torch import Tensor
 
 from seqbench.cell import TimingConfig
-from seqbench.measure.probes.base import Subject, read
+from seqbench.measure.probes.base import Subject
 from seqbench.measure.rounds import Block
 from seqbench.measure.seeds import stream
 
@@ -18,8 +22,8 @@ def block(subject: Subject, timing: TimingConfig) -> Block:
     model = subject.model.eval()
 
     @torch.no_grad()
-    def answer() -> None:
-        logits, _ = read(model, prompts)
-        logits.argmax(dim=-1)
+    def answer() -> Tensor:
+        logits, _ = model(prompts)
+        return logits[:, -1].argmax(dim=-1)  # (B, T, V) -> (B,)
 
     return Block(call=answer, tokens=timing.batch, passes=float(prompts.shape[1]))
