@@ -190,6 +190,8 @@ def _roofline(rooflines: Sequence[Roofline], operations: float | None, *, second
     """Return what the machine did at best in each process, and the share of it that a model did: its MFU.
 
     The machine's best is that of its best process. operations: of the model per timed token, None where not known.
+    They count attention as if nothing were masked, as is usual; a kernel that skips what the mask hides does about half
+    of them over long sequences, and its MFU may exceed 1.
     """
     if not rooflines:
         return ()
