@@ -117,11 +117,11 @@ def plan(
     """Print what a suite would run, what is there already, what is left out and why, and how long it takes."""
     from seqbench import plan as planning
     from seqbench import store, terminal
-    from seqbench.measure.environment import describe, usable_cores
+    from seqbench.measure.environment import machine_of, usable_cores
 
     study = _study(suite, corpus=corpus, split=split, tasks=tasks, development=development)
     held = store.contents(results) if results else store.Contents((), ())
-    machine = describe("cpu", threads=1).machine
+    machine = machine_of("cpu")
     accepted = held.accepted()
     summary = planning.summary(study, accepted, costs=planning.Costs.of(accepted.values(), machine=machine))
     terminal.listing([entry.row() for entry in summary], as_json=as_json)

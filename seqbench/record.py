@@ -106,8 +106,30 @@ class CorpusFacts(BaseModel):
     split: Literal["story", "character"]
 
 
+class Gpu(BaseModel):
+    """How the GPU stood at the start, by its management library; None where that does not tell.
+
+    throttled_by: what held its clocks down. foreign_processes: of other programs that computed on it.
+    """
+
+    model_config = _FROZEN
+
+    driver: str | None = None
+    clock_mhz: int | None = None
+    most_clock_mhz: int | None = None
+    memory_clock_mhz: int | None = None
+    power_limit_watts: float | None = None
+    throttled_by: tuple[str, ...] | None = None
+    foreign_processes: int | None = None
+
+
 class Environment(BaseModel):
-    """Where it ran. `machine` is made of hardware facts; no host name, user or path is kept."""
+    """Where it ran. `machine` is made of hardware facts; no host name, user or path is kept.
+
+    What follows `commit` may differ from one study to the next on one machine, and is None where it cannot be told:
+    governor, load_average (of the last minute, at the start), backends (which of torch's are on), affinity (the cores
+    that may be used, where not all may), gpu.
+    """
 
     model_config = _FROZEN
 
@@ -120,6 +142,11 @@ class Environment(BaseModel):
     system: str
     libraries: dict[str, str]
     commit: str | None = None
+    governor: str | None = None
+    load_average: float | None = None
+    backends: dict[str, str] | None = None
+    affinity: tuple[int, ...] | None = None
+    gpu: Gpu | None = None
 
 
 class Record(BaseModel):

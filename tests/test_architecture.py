@@ -23,6 +23,8 @@ ROWS = (
         "measure.states",
         "measure.probes",
         "measure.rounds",
+        "measure.roofline",
+        "measure.nvml",
         "measure.check",
     ),
     (
@@ -44,7 +46,7 @@ EXTERNAL = {
     1: {"pydantic"},
     2: {"pydantic", "filelock"},
     3: {"torch", "numpy", "pooch", "transformers"},
-    4: {"torch", "numpy", "psutil"},
+    4: {"torch", "numpy", "psutil", "pynvml"},
     5: {"torch", "psutil", "pebble"},
     6: {"numpy", "pandas", "scipy"},
     7: {"numpy", "pandas", "scipy", "seaborn", "matplotlib"},

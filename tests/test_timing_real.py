@@ -42,7 +42,7 @@ def neighbour():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("probe", ["training_time", "prefill_time", "decode_time"])
+@pytest.mark.parametrize("probe", ["training_time", "prefill_time", "decode_time", "first_token_time"])
 def test_a_panel_gives_one_record_per_model_with_a_shared_id(tmp_path, probe):
     """Each model of a panel has its own record in the exclusive lane, and all of them share the panel's id."""
     conduct.conduct(study_of(probe), tmp_path, settings=conduct.Settings())
@@ -52,6 +52,12 @@ def test_a_panel_gives_one_record_per_model_with_a_shared_id(tmp_path, probe):
     assert len({record.panel for record in records}) == 1
     assert all(len(record.measured("canary_seconds").series.values) == 8 for record in records)
     assert store.validate(tmp_path) == ()
+    for record in records:
+        if record.status == "ok":
+            assert len(record.measured("peak_flops").series.values) == TIMING.processes
+            passes = {"training_time": 3, "first_token_time": 32}.get(probe, 1)
+            expected = passes * record.model.flops_per_token / record.measured("seconds_per_token").value
+            assert record.measured("mfu").value == pytest.approx(expected / record.measured("peak_flops").value)
 
 
 @pytest.mark.slow

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 from seqbench.corpus import cache_folder
-from seqbench.measure.environment import describe
+from seqbench.measure.environment import describe, gpu
 from seqbench.measure.probes.clock import Ports, this_machine
 from seqbench.measure.rounds import MOST_FOREIGN_CORES, foreign_cores
+from seqbench.record import Environment, Gpu
 
 LOOK_SECONDS = 1.0
 
@@ -42,7 +43,10 @@ def examine(folder: Path, *, sleep: Sleep, ports: Ports | None = None) -> tuple[
         Finding("system", here.system, fine=True),
         Finding("libraries", f"{libraries}, {judging}", fine=True),
         Finding("commit", here.commit or "not a checkout", fine=True),
+        Finding("cores", cores(here), fine=True),
+        Finding("backends", ", ".join(f"{name} {state}" for name, state in (here.backends or {}).items()), fine=True),
         _device(),
+        *gpu_findings(gpu() if torch.cuda.is_available() else None),
         _writable("results folder", folder),
         _writable("cache folder", cache_folder()),
         _quiet(sleep, ports or this_machine(torch.device("cpu"))),
@@ -54,6 +58,34 @@ def _device() -> Finding:
         return Finding("device", "no CUDA device: GPU atoms stay NOT TESTED", fine=True)
     gib = torch.cuda.get_device_properties(0).total_memory / 2**30
     return Finding("device", f"{torch.cuda.get_device_name()}, {gib:.0f} GiB; use --device cuda", fine=True)
+
+
+def cores(here: Environment) -> str:
+    """Return which cores may be used and who sets their clocks; what is not "performance" is noted, not a fault."""
+    which = "all may be used" if here.affinity is None else f"{', '.join(map(str, here.affinity))} may be used"
+    if here.governor is None:
+        return f"{which}; the system does not tell its clock governor"
+    if here.governor == "performance":
+        return f"{which}; clock governor performance"
+    return f"{which}; clock governor {here.governor}: times vary less under performance"
+
+
+def gpu_findings(found: Gpu | None) -> tuple[Finding, ...]:
+    """Return what the GPU's management library tells, if it answers; strangers on the GPU spoil timing."""
+    if found is None:
+        return ()
+    told = {
+        "driver": found.driver,
+        "MHz": found.clock_mhz,
+        "MHz at most": found.most_clock_mhz,
+        "W at most": found.power_limit_watts,
+        "held down by": None if found.throttled_by is None else ", ".join(found.throttled_by) or "nothing",
+    }
+    facts = "; ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+    if found.foreign_processes:
+        busy = f"processes of other programs compute on it ({found.foreign_processes}): timing cells would be contended"
+        return (Finding("gpu", f"{facts}; {busy}", fine=False),)
+    return (Finding("gpu", facts, fine=True),)
 
 
 def _writable(name: str, folder: Path) -> Finding:

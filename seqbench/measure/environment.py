@@ -11,29 +11,35 @@ from pathlib import Path
 import psutil
 
 import seqbench
-from seqbench.record import Environment
+from seqbench.measure import nvml
+from seqbench.record import Environment, Gpu
 
 LIBRARIES = ("torch", "transformers", "numpy", "pydantic")
 
 
-@cache
 def describe(device: str, *, threads: int) -> Environment:
     """Return the facts about this machine for cells that run on a device ("cpu" or "cuda") with so many threads."""
-    cpu = cpu_name()
-    cores = usable_cores()
-    gib = round(psutil.virtual_memory().total / 2**30)
-    shown = cpu if device == "cpu" else gpu_name()
     return Environment(
-        machine=machine_id(shown, cores, gib),
-        cpu=cpu,
-        cores=cores,
-        memory_gib=gib,
-        device="cpu" if device == "cpu" else shown,
+        machine=machine_of(device),
+        cpu=cpu_name(),
+        cores=usable_cores(),
+        memory_gib=memory_gib(),
+        device="cpu" if device == "cpu" else gpu_name(),
         threads=threads,
         system=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         libraries={"seqbench": seqbench.__version__} | {name: _version(name) for name in LIBRARIES},
         commit=_commit(),
+        governor=governor(),
+        load_average=load_average(),
+        backends=backends(),
+        affinity=affinity(),
+        gpu=gpu() if device == "cuda" else None,
     )
+
+
+def machine_of(device: str) -> str:
+    """Return the folder name of this machine for cells that run on a device; how busy it is does not enter."""
+    return machine_id(cpu_name() if device == "cpu" else gpu_name(), usable_cores(), memory_gib())
 
 
 def machine_id(processor: str, cores: int, memory_gib: int) -> str:
@@ -44,6 +50,58 @@ def machine_id(processor: str, cores: int, memory_gib: int) -> str:
 def usable_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_gib() -> int:
+    """Return the machine's memory in whole GiB."""
+    return round(psutil.virtual_memory().total / 2**30)
+
+
+def affinity() -> tuple[int, ...] | None:
+    """Return the cores that this process may use, or None where it may use all."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    mine = tuple(sorted(os.sched_getaffinity(0)))
+    return mine if len(mine) < (os.cpu_count() or 1) else None
+
+
+def governor(folder: Path = Path("/sys/devices/system/cpu")) -> str | None:
+    """Return how the system chooses the cores' clocks, as "performance"; where cores differ, all that are in use."""
+    try:
+        found = {path.read_text(encoding="utf-8").strip() for path in folder.glob("cpu*/cpufreq/scaling_governor")}
+    except OSError:
+        return None
+    return ", ".join(sorted(found)) or None
+
+
+def load_average() -> float | None:
+    """Return how many processes ran or waited to, on average over the last minute."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def backends() -> dict[str, str]:
+    """Return which of torch's libraries compute, with which instructions, and what is rounded away.
+
+    Numbers too small for their exponent ("denormal") are slow on many processors and vanish when they are flushed to
+    zero, which torch has no question for: one is multiplied by 1.
+    """
+    import torch  # noqa: PLC0415 - as below
+
+    denormal = torch.tensor([1e-310], dtype=torch.float64)
+    flags = torch.backends
+    return {
+        "onednn": _on(flags.mkldnn.is_available() and flags.mkldnn.enabled),  # type: ignore[no-untyped-call]
+        "mkl": _on(flags.mkl.is_available()),  # type: ignore[no-untyped-call]
+        "openmp": _on(flags.openmp.is_available()),  # type: ignore[no-untyped-call]
+        "instructions": flags.cpu.get_cpu_capability(),
+        "flush_denormal": _on((denormal * 1.0 == 0).item()),
+        "tf32": _on(flags.cuda.matmul.allow_tf32),
+    }
+
+
+def gpu() -> Gpu | None:
+    """Return how the CUDA device in use stands, or None where its management library does not answer."""
+    return nvml.describe(nvml.library(), nvml.uuid_in_use())
 
 
 def cpu_name() -> str:
@@ -62,6 +120,10 @@ def gpu_name() -> str:
     return torch.cuda.get_device_name()
 
 
+def _on(answer: object) -> str:
+    return "on" if answer else "off"
+
+
 def _version(name: str) -> str:
     try:
         return version(name)
@@ -69,6 +131,7 @@ def _version(name: str) -> str:
         return "not installed"
 
 
+@cache
 def _commit() -> str | None:
     """Return the git commit of the checkout that seqbench runs from, or None when it is installed from a wheel."""
     folder = Path(__file__).resolve().parents[2]

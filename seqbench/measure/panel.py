@@ -15,11 +15,12 @@ import torch
 
 from seqbench.cell import TimingConfig
 from seqbench.errors import ContractError
-from seqbench.measure import rounds
+from seqbench.measure import roofline, rounds
 from seqbench.measure.executors.pool import Lost, fresh_processes, result_of
 from seqbench.measure.prepare import Context, prepare
 from seqbench.measure.probes import PROBES
 from seqbench.measure.probes.clock import Peak, this_machine
+from seqbench.measure.roofline import Roofline
 from seqbench.measure.rounds import Rounds
 from seqbench.measure.seeds import stream
 from seqbench.plan import Planned
@@ -32,13 +33,16 @@ Panel = tuple[Planned, ...]
 class Part:
     """What one process brought, by fingerprint: rounds, the models built, the peak of device memory if there is one.
 
-    structural: why a model could not be timed at all; it has no rounds.
+    structural: why a model could not be timed at all; it has no rounds. operations: of a timed token, where they can
+    be told. roofline: what the machine did at best in this process.
     """
 
     rounds: Rounds
     facts: dict[str, ModelFacts]
     peak_bytes: dict[str, Peak]
     structural: dict[str, str] = field(default_factory=dict)
+    operations: dict[str, float] = field(default_factory=dict)
+    roofline: Roofline | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +78,14 @@ def measure(panel: Panel, process: int, *, context: Context) -> Part:
         ports=ports,
         canary=rounds.matmul_canary(device),
     )
+    forward = {key: prepared[key].facts.flops_per_token for key in blocks}
     return Part(
         rounds=timed,
         facts={key: value.facts for key, value in prepared.items()},
         peak_bytes={key: peak for key, block in blocks.items() if (peak := ports.peak(block.call)) is not None},
         structural={key: value.structural for key, value in prepared.items() if value.structural},
+        operations={key: flops * blocks[key].passes for key, flops in forward.items() if flops is not None},
+        roofline=roofline.measure(roofline.work_of(device), ports) if blocks else None,
     )
 
 
@@ -119,6 +126,8 @@ def findings(panel: Panel, parts: Sequence[Part], *, seconds: float) -> tuple[Fi
         return untimed
     why = rounds.why_contended([part.rounds for part in parts])
     foreign = max(part.rounds.foreign_cores for part in parts)
+    strangers = _strangers([part.rounds.foreign_processes for part in parts])
+    rooflines = [part.roofline for part in parts if part.roofline is not None]
     keep = tuple(flag for part in parts for flag in rounds.kept(part.rounds.canaries))
     found = []
     for planned in members:
@@ -128,11 +137,14 @@ def findings(panel: Panel, parts: Sequence[Part], *, seconds: float) -> tuple[Fi
             _series("round_kept", "1", [float(flag) for flag in keep]),
             Measurement(name="foreign_cores", value=foreign, unit="core"),
             Measurement(name="processes", value=float(len(parts)), unit="1"),
+            *strangers,
         )
         times = [value for part in parts for value in part.rounds.seconds[key]]
         device = [value for part in parts for value in part.rounds.device_seconds.get(key, ())]
         memory = _memory([part.peak_bytes.get(key) for part in parts])
         own = () if why else (*_times(times, keep), *_device_times(device, times), *memory)
+        if own:
+            own += _roofline(rooflines, parts[0].operations.get(key), seconds=own[0].value)
         found.append(
             Finding(
                 planned=planned,
@@ -174,6 +186,30 @@ def _device_times(device: Sequence[float], wall: Sequence[float]) -> tuple[Measu
     )
 
 
+def _roofline(rooflines: Sequence[Roofline], operations: float | None, *, seconds: float) -> tuple[Measurement, ...]:
+    """Return what the machine did at best in each process, and the share of it that a model did: its MFU.
+
+    The machine's best is that of its best process. operations: of the model per timed token, None where not known.
+    They count attention as if nothing were masked, as is usual; a kernel that skips what the mask hides does about half
+    of them over long sequences, and its MFU may exceed 1.
+    """
+    if not rooflines:
+        return ()
+    peaks, widths = [each.peak_flops for each in rooflines], [each.bandwidth for each in rooflines]
+    told = (
+        _series("peak_flops", "FLOP/s", peaks, value=max(peaks), axis="process"),
+        _series("bandwidth", "byte/s", widths, value=max(widths), axis="process"),
+    )
+    if operations is None:
+        return told
+    return (*told, Measurement(name="mfu", value=operations / (seconds * max(peaks)), unit="1"))
+
+
+def _strangers(counts: Sequence[int | None]) -> tuple[Measurement, ...]:
+    known = [count for count in counts if count is not None]
+    return (Measurement(name="foreign_processes", value=float(max(known)), unit="1"),) if known else ()
+
+
 def _memory(peaks: Sequence[Peak | None]) -> tuple[Measurement, ...]:
     known = [peak for peak in peaks if peak is not None]
     if not known:
@@ -184,9 +220,11 @@ def _memory(peaks: Sequence[Peak | None]) -> tuple[Measurement, ...]:
     )
 
 
-def _series(name: str, unit: str, values: Sequence[float], *, value: float | None = None) -> Measurement:
+def _series(
+    name: str, unit: str, values: Sequence[float], *, value: float | None = None, axis: str = "round"
+) -> Measurement:
     at = tuple(float(index) for index in range(len(values)))
-    series = Series(axis="round", at=at, values=tuple(values))
+    series = Series(axis=axis, at=at, values=tuple(values))
     return Measurement(name=name, value=median(values) if value is None else value, unit=unit, series=series)
 
 

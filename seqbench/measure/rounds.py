@@ -2,7 +2,7 @@
 
 The rules are fixed before the data: a round in which any canary ran more than 10 % over the median of its process is
 discarded for all models; a panel that loses more than 30 % of its rounds, or during which other processes used more
-than a quarter of a core, is contended: it has no number.
+than a quarter of a core or computed on its GPU, is contended: it has no number.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,10 +27,14 @@ LEAST_BLOCK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One model's turn in a round: a call that is timed, and how many tokens it processes."""
+    """One model's turn in a round: a call that is timed, and how many tokens it processes.
+
+    passes: what each of those tokens costs, in one token's forward operations.
+    """
 
     call: Callable[[], object]
     tokens: int
+    passes: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +42,15 @@ class Rounds:
     """What one process measured: seconds per token by model and round, the canary before each, and foreign load.
 
     seconds, canaries: model -> one value per round. device_seconds: per token by the device's own clock, where it has
-    one. foreign_cores: cores that other processes kept busy meanwhile.
+    one. foreign_cores: cores that other processes kept busy meanwhile. foreign_processes: others on the GPU, the more
+    of before and after; None where that cannot be told.
     """
 
     seconds: Mapping[str, tuple[float, ...]]
     canaries: Mapping[str, tuple[float, ...]]
     foreign_cores: float
     device_seconds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    foreign_processes: int | None = None
 
 
 def time_rounds(
@@ -62,6 +68,7 @@ def time_rounds(
     seconds: dict[str, list[float]] = {name: [] for name in names}
     canaries: dict[str, list[float]] = {name: [] for name in names}
     device: dict[str, list[float]] = {name: [] for name in names}
+    strangers = [ports.foreign_processes()]
     begun, load = ports.now(), ports.load()
     for _ in range(rounds):
         for index in torch.randperm(len(names), generator=rng).tolist():
@@ -72,11 +79,14 @@ def time_rounds(
             seconds[name].append(wall / tokens)
             if own is not None:
                 device[name].append(own / tokens)
+    foreign = foreign_cores(load, ports.load(), seconds=ports.now() - begun)
+    strangers.append(ports.foreign_processes())
     return Rounds(
         seconds={name: tuple(values) for name, values in seconds.items()},
         canaries={name: tuple(values) for name, values in canaries.items()},
-        foreign_cores=foreign_cores(load, ports.load(), seconds=ports.now() - begun),
+        foreign_cores=foreign,
         device_seconds={name: tuple(values) for name, values in device.items() if values},
+        foreign_processes=max((count for count in strangers if count is not None), default=None),
     )
 
 
@@ -112,6 +122,8 @@ def why_contended(processes: Sequence[Rounds]) -> str:
         return (
             f"other processes kept {foreign:.2f} cores busy (more than {MOST_FOREIGN_CORES:g}); run on a quiet machine"
         )
+    if strangers := max(process.foreign_processes or 0 for process in processes):
+        return f"processes of other programs computed on the GPU ({strangers}); run on a quiet machine"
     if discarded > MOST_DISCARDED:
         return f"{discarded:.0%} of the rounds were disturbed (more than {MOST_DISCARDED:.0%}); run on a quiet machine"
     return ""

@@ -38,6 +38,7 @@ PROBES = Registry(
         "training_time": "seqbench.measure.probes.training_time",
         "prefill_time": "seqbench.measure.probes.prefill_time",
         "decode_time": "seqbench.measure.probes.decode_time",
+        "first_token_time": "seqbench.measure.probes.first_token_time",
     },
     needs=[["measure", "block"]],
 )

@@ -6,9 +6,12 @@ Nothing else in the package asks what time it is to measure a model.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 import torch
+
+from seqbench.measure import nvml
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Ports:
 
     now: seconds. load: processor seconds so far. wait: until the device is done. run: make a call and return the
     seconds between events on the device's own clock, None where the device is the processor. peak: device memory that
-    a call needs, None where the device has no allocator that tells.
+    a call needs, None where the device has no allocator that tells. foreign_processes: of other programs that compute
+    on the device now, None where that cannot be told.
     """
 
     now: Callable[[], float]
@@ -41,13 +45,19 @@ class Ports:
     wait: Callable[[], None]
     run: Callable[[Callable[[], object]], float | None]
     peak: Callable[[Callable[[], object]], Peak | None]
+    foreign_processes: Callable[[], int | None] = lambda: None
 
 
 def this_machine(device: torch.device) -> Ports:
     """Return the real ports: a monotonic clock, the kernel's own accounts, and the device's synchronisation."""
     if device.type == "cuda":
         return Ports(
-            now=time.perf_counter, load=_load, wait=torch.cuda.synchronize, run=_between_events, peak=_cuda_peak
+            now=time.perf_counter,
+            load=_load,
+            wait=torch.cuda.synchronize,
+            run=_between_events,
+            peak=_cuda_peak,
+            foreign_processes=partial(nvml.foreign_processes, nvml.library(), nvml.uuid_in_use()),
         )
     return Ports(now=time.perf_counter, load=_load, wait=_nothing, run=_run, peak=_no_peak)
 

@@ -8,6 +8,8 @@ from seqbench.measure.training import optimiser_of, step_of
 
 LEARNING_RATE = 1e-4
 """Small, so that a model timed for thousands of steps stays finite; the time does not depend on it."""
+PASSES = 3.0
+"""Backward makes two products for every one of forward: by the inputs, and by the weights."""
 
 
 def block(subject: Subject, timing: TimingConfig) -> Block:
@@ -16,4 +18,6 @@ def block(subject: Subject, timing: TimingConfig) -> Block:
     batch = subject.sample(rng, timing.batch, subject.length)
     model = subject.model.train()
     optimiser = optimiser_of(model, learning_rate=LEARNING_RATE)
-    return Block(call=lambda: step_of(model, batch, optimiser, clip_norm=1.0), tokens=batch.targets.numel())
+    return Block(
+        call=lambda: step_of(model, batch, optimiser, clip_norm=1.0), tokens=batch.targets.numel(), passes=PASSES
+    )

@@ -3,9 +3,12 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
 from seqbench.cell import TimingConfig
+from seqbench.judge import stats
 from seqbench.measure import panel as panels
 from seqbench.measure import rounds
 from seqbench.measure.probes.clock import Load, Peak, Ports
@@ -17,8 +20,9 @@ from seqbench.plan import Planned
 class World:
     """A machine whose time passes only when something is called, and whose other processes use a known share."""
 
-    def __init__(self, *, foreign=0.0, device_share=None):
+    def __init__(self, *, foreign=0.0, device_share=None, strangers=(None, None)):
         self.device_share = device_share
+        self.strangers = iter(strangers)
         self.time, self.foreign, self.waits, self.log = 100.0, foreign, 0, []
 
     def takes(self, seconds, name="x"):
@@ -38,6 +42,7 @@ class World:
             wait=wait,
             run=self.run,
             peak=lambda call: None,
+            foreign_processes=lambda: next(self.strangers),
         )
 
     def run(self, call):
@@ -203,3 +208,46 @@ def test_a_record_tells_how_much_of_the_wall_the_device_worked(two_cells):
     found = {f.planned.fingerprint: by_name(f) for f in panels.findings(two_cells, [with_events], seconds=1.0)}
     assert found[first.fingerprint]["device_share_of_wall"].value == 0.5
     assert "device_share_of_wall" not in found[second.fingerprint]
+
+
+@pytest.mark.parametrize(
+    ("looks", "seen", "message"),
+    [
+        ((None, None), None, ""),
+        ((0, 0), 0, ""),
+        ((0, 2), 2, "processes of other programs computed on the GPU (2); run on a quiet machine"),
+        ((1, None), 1, "processes of other programs computed on the GPU (1); run on a quiet machine"),
+    ],
+)
+def test_a_stranger_on_the_gpu_makes_a_panel_contended(looks, seen, message):
+    """Who computes on the device is looked at before and after the rounds; where that cannot be told it is no fault."""
+    found = timed(World(strangers=looks), {"a": Block(call=lambda: None, tokens=1)})
+    assert found.foreign_processes == seen
+    assert rounds.why_contended([found]) == message
+
+
+def test_two_identical_blocks_take_equally_long():
+    """On a machine that is noisy and slows down as it runs, the 96 % interval of a ratio of twins covers 0 that often.
+
+    Of 200 panels of 15 rounds at least 185 must: fewer has a chance below 1 in 100. Drawing the order of each round
+    is what makes it so, for the second of a round always finds the slower machine.
+    """
+    covered = 0
+    for panel in range(200):
+        world, noise = World(), stream("noise", panel)
+
+        def slower(world=world, noise=noise):
+            return 0.1 * (1 + 0.002 * (world.time - 100)) * math.exp(0.001 * torch.randn(1, generator=noise).item())
+
+        found = rounds.time_rounds(
+            {name: Block(call=world.takes(slower), tokens=1) for name in ("twin", "other")},
+            rounds=15,
+            warmup_seconds=0.0,
+            rng=stream("panel order", panel),
+            ports=world.ports(),
+            canary=world.takes(0.01, "canary"),
+        )
+        ratios = [math.log(x / y) for x, y in zip(found.seconds["twin"], found.seconds["other"], strict=True)]
+        bounds = stats.order_statistics(np.array(ratios), lower_level=0.025, upper_level=0.025)
+        covered += bounds.lower <= 0 <= bounds.upper
+    assert covered >= 185
