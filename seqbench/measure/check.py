@@ -499,10 +499,10 @@ def _cannot_memorise(asked: Candidate) -> str:
     """Train on eight sequences, each a first token of its own and 12 random ones of 8 others.
 
     Where the first token may occur again, attention without absolute positions cannot tell "3" from "3 3", and
-    95 of 96 is all it can reach.
+    95 of 96 is all it can reach. No sequence is longer than the model sees back: what it must tell apart is in sight.
     """
     length = next(
-        (T for T in range(12, 2, -1) if not models.refusal(asked.variant, asked.spec(), length=T, lag=None)), 2
+        (T for T in range(12, 2, -1) if not models.refusal(asked.variant, asked.spec(), length=T, lag=T - 1)), 2
     )
     tokens = torch.cat((torch.arange(8, 16)[:, None], _tokens("memorised", batch=8, length=length)), dim=1)
     shares = []

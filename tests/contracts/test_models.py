@@ -31,6 +31,7 @@ VARIANTS = (
     "transformer@room=4",
     "transformer@causal=false",
     "transformer@causal=false,positions=none",
+    "tcn@kernel=2",
     "tcn@kernel=4",
     "mingru@gate_bias=-3",
     "mingru@implementation=step",
