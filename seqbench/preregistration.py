@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from seqbench import cards
-from seqbench.cell import Layers, Length, PlainScalar, Width, canonical_json, model_name
+from seqbench.cell import Few, Layers, Length, PlainScalar, Sequences, Width, canonical_json, model_name
 from seqbench.errors import ContractError, InvalidInput
 from seqbench.registry import Registry, unknown
 
@@ -70,6 +70,8 @@ class Arm(BaseModel):
     length: Length | None = None
     width: Width | None = None
     layers: Layers | None = None
+    batch: Sequences | None = None
+    threads: Few | None = None
     params: dict[str, PlainScalar] = {}
 
 

@@ -163,6 +163,8 @@ def matches(arm: Arm, cells: pd.DataFrame) -> "pd.Series[bool]":
         (table.LENGTH, arm.length),
         (table.WIDTH, arm.width),
         (table.LAYERS, arm.layers),
+        (table.BATCH, arm.batch),
+        (table.THREADS, arm.threads),
     ):
         if wanted is not None:
             found &= cells[column] == wanted
@@ -360,8 +362,8 @@ def _tested(known: Evidence, arms: dict[str, pd.DataFrame], rng: np.random.Gener
 def _timed(known: Evidence, arms: dict[str, pd.DataFrame], tables: Tables) -> Evidence:
     """Return the evidence of the paired rounds of two models: one sample per process.
 
-    Rounds are paired within their panel alone. Panels of one machine at the same sizes and batch are replicates; those
-    of another machine or size are not, and of several such kinds the one with the most rounds counts.
+    Rounds are paired within their panel alone. Panels of one machine at the same sizes, batch and threads are
+    replicates; those of another machine or size are not, and of several such kinds the one with the most rounds counts.
     """
     kinds = _paired_panels(arms["subject"], arms["reference"], tables)
     if not kinds:
@@ -404,8 +406,9 @@ def _paired_panels(
             together = all(subject[name] == reference[name] for name in (table.PANEL, table.MACHINE, table.BATCH))
             if not together or not subject[table.PANEL]:
                 continue
+            shape = [str(subject[name]) for name in (table.MACHINE, table.BATCH, table.THREADS)]
             sizes = [str(row[name]) for row in (subject, reference) for name in (table.WIDTH, table.LAYERS)]
-            kind = (str(subject[table.MACHINE]), str(subject[table.BATCH]), *sizes)
+            kind = (*shape, *sizes)
             found.setdefault(kind, []).extend(_log_ratios(_rounds(one, tables), _rounds(other, tables)))
     return {kind: tuple(processes) for kind, processes in found.items() if processes}
 

@@ -25,6 +25,7 @@ PARAMS = "params"
 SEED = "seed"
 STEPS = "steps"
 BATCH = "batch"
+THREADS = "threads"
 MACHINE = "machine"
 DEVICE = "device"
 LANE = "lane"
@@ -37,7 +38,22 @@ UNIT = "unit"
 AXIS = "axis"
 AT = "at"
 
-CELL_COLUMNS = (FINGERPRINT, GROUP, TASK, PROBE, MODEL, LENGTH, WIDTH, LAYERS, MATCH, PARAMS, SEED, STEPS, BATCH)
+CELL_COLUMNS = (
+    FINGERPRINT,
+    GROUP,
+    TASK,
+    PROBE,
+    MODEL,
+    LENGTH,
+    WIDTH,
+    LAYERS,
+    MATCH,
+    PARAMS,
+    SEED,
+    STEPS,
+    BATCH,
+    THREADS,
+)
 RECORD_COLUMNS = (MACHINE, DEVICE, LANE, PANEL, STATUS, ERROR)
 ROW_COLUMNS = tuple(name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, STEPS, ERROR))
 
@@ -131,6 +147,7 @@ def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:
         SEED: cell.seed,
         STEPS: cell.training.steps if cell.training else 0,
         BATCH: _batch(cell),
+        THREADS: cell.timing.threads if cell.timing else 1,
     }
 
 

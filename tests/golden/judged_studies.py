@@ -48,6 +48,7 @@ GATES = ("lstm", "lstm@forget_bias=1", "lstm@forget_bias=3", "gru", "gru@update_
 def study(claims=ALL, *, seeds=8, development=False, text=None, timed_seeds=1, rounds=None, processes=3) -> Study:
     """Return a study with every arm of its claims and as many seeds; fewer than 5 seeds make as many rounds too."""
     timing = TimingConfig(batch=16, processes=processes, rounds=rounds or (5 if seeds >= 5 else 1))
+    large, alone = (timing.model_copy(update={"batch": batch}) for batch in (32, 1))
     uniform, count = {"task": "uniform_tokens", "lengths": (256,)}, {"task": "count", "lengths": (12,), "width": 32}
     groups = {
         "slopes": slopes(("rnn", IRNN, "rnn@init=orthogonal"), 32),
@@ -66,10 +67,12 @@ def study(claims=ALL, *, seeds=8, development=False, text=None, timed_seeds=1, r
         "bytes": uniform | {"probe": "saved_bytes", "models": ("rnn", "transformer"), "lengths": LENGTHS, "width": 64},
         "state": uniform | {"probe": "state_bytes", "models": ("rnn", "transformer"), "lengths": LENGTHS, "width": 64},
         "training time": uniform
-        | {"probe": "training_time", "models": TIMED, "lengths": (64, 256, 1024), "width": 48, "timing": timing},
+        | {"probe": "training_time", "models": TIMED, "lengths": (64, 256), "width": 48, "timing": timing},
+        "long training time": uniform
+        | {"probe": "training_time", "models": TIMED, "lengths": (1024,), "width": 48, "timing": large},
         "prefill time": uniform | {"probe": "prefill_time", "models": TIMED, "width": 48, "timing": timing},
         "decode time": uniform
-        | {"probe": "decode_time", "models": DECODED, "lengths": (64, 1024), "width": 48, "timing": timing},
+        | {"probe": "decode_time", "models": DECODED, "lengths": (64, 1024), "width": 48, "timing": alone},
         "symmetry": uniform
         | {
             "probe": "order_symmetry",
@@ -119,7 +122,7 @@ def _groups(claims) -> set[str]:
     wanted = {
         "C1": {"slopes", "sweep", "recall"},
         "C2": {"slopes", "gates", "recall", "recall of C2"},
-        "C4": {"training time", "prefill time", "decode time", "state"},
+        "C4": {"training time", "long training time", "prefill time", "decode time", "state"},
         "C5": {"symmetry", "symmetry, two layers", "sorted", "random"},
         "C8": {"chronicle", "text"},
     }

@@ -293,6 +293,17 @@ def test_panels_of_two_machines_are_not_pooled():
     assert "1 further machines or sizes are left out" in atom_of(apart, "cpu/decoding").reason
 
 
+@pytest.mark.parametrize("changed", [{"batch": 64}, {"threads": 2}])
+def test_times_at_another_batch_or_with_more_threads_are_no_replicates(changed):
+    """An atom names batch and threads; rounds of another panel at the same length leave it as it was."""
+    group = next(group for group in C4.suite.groups if group.name == "training time")
+    further = group.model_copy(update={"name": "further", "timing": group.timing.model_copy(update=changed)})
+    suite = C4.suite.model_copy(update={"groups": (*C4.suite.groups, further)})
+    both = C4.model_copy(update={"suite": suite})
+    atom = atom_of(judged("C4", both), "cpu/4c/gru/tcn")
+    assert (atom.n, "left out" in atom.reason) == (15, False)
+
+
 def test_processes_that_differ_are_the_replicates():
     """Three processes a third of the effect apart leave Student's t on their medians, which decides nothing here."""
     found = judged("C4", C4, {"decoding": 0.5, "process": 0.2})
