@@ -16,7 +16,7 @@ either they are unbounded.
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,8 +122,7 @@ class Times:
     @property
     def tokens(self) -> Array:
         """Return how many tokens a call processes: (settings,)."""
-        whole = self.kind[table.PROBE] in WHOLE
-        return np.array([batch * (length if whole else 1) for batch, length in self.settings], dtype=np.float64)
+        return _tokens(self.kind, self.settings)
 
     @property
     def lengths(self) -> Array:
@@ -250,34 +249,35 @@ def contrasts(logs: Array, matrix: Array, rng: np.random.Generator) -> tuple[Est
     )
 
 
-def times(tables: Tables) -> tuple[Times, ...]:
+def times(tables: Tables, probes: Collection[str] = PROBES) -> tuple[Times, ...]:
     """Return what was timed, one per kind in the order of its names; a contended cell has no time.
 
     Cells of several seeds at one setting are further processes of it.
     """
-    cells = tables.cells[tables.cells[table.PROBE].isin(PROBES) & (tables.cells[table.STATUS] == "ok")]
+    cells = tables.cells[tables.cells[table.PROBE].isin(probes) & (tables.cells[table.STATUS] == "ok")]
     found = []
     for key, rows in cells.groupby(list(KIND), sort=True):
-        kind = dict(zip(KIND, key, strict=True))
-        by_setting = {
-            (int(str(batch)), int(str(length))): {
-                (int(row[table.SEED]), str(row[table.FINGERPRINT])): table.rounds(tables, str(row[table.FINGERPRINT]))
-                for row in own.to_dict("records")
-            }
-            for (batch, length), own in rows.groupby([table.BATCH, table.LENGTH], sort=True)
-        }
-        kept = {
-            name: seeds for name, seeds in by_setting.items() if any(own[table.KEPT].any() for own in seeds.values())
-        }
-        if kept:
-            found.append(_stacked(kind, kept))
+        by_setting: dict[tuple[int, int], list[tuple[int, str, pd.DataFrame]]] = {}
+        for row in rows.sort_values([table.SEED, table.FINGERPRINT]).to_dict("records"):
+            own = table.rounds(tables, str(row[table.FINGERPRINT]))
+            if own[table.KEPT].any():
+                cell = (int(row[table.SEED]), str(row[table.FINGERPRINT]), own)
+                by_setting.setdefault((int(row[table.BATCH]), int(row[table.LENGTH])), []).append(cell)
+        if by_setting:
+            found.append(_stacked(dict(zip(KIND, key, strict=True)), by_setting))
     return tuple(found)
 
 
-def growths(tables: Tables) -> tuple[Growth, ...]:
-    """Return how everything that was timed or counted grows with length: a row per model, batch and kind."""
-    timed = [_timed(own, batch) for own in times(tables) for batch in sorted({batch for batch, _ in own.settings})]
-    return (*timed, *(row for probe, name in COUNTED.items() for row in _counted(tables, probe, name)))
+def timed(tables: Tables, probes: Collection[str] = PROBES) -> tuple[Growth, ...]:
+    """Return how what was timed grows with length: one per kind and batch."""
+    return tuple(
+        _timed(own, batch) for own in times(tables, probes) for batch in sorted({batch for batch, _ in own.settings})
+    )
+
+
+def counted(tables: Tables) -> tuple[Growth, ...]:
+    """Return how what is counted grows with length: one per kind that has two lengths."""
+    return tuple(row for probe, name in COUNTED.items() for row in _counted(tables, probe, name))
 
 
 def latency_settings(settings: Sequence[tuple[int, int]], batch: int) -> tuple[int, int] | None:
@@ -346,29 +346,29 @@ def _counted(tables: Tables, probe: str, measurement: str) -> list[Growth]:
 
 
 def _stacked(
-    kind: Mapping[str, object], by_setting: Mapping[tuple[int, int], Mapping[tuple[int, str], pd.DataFrame]]
+    kind: Mapping[str, object], by_setting: Mapping[tuple[int, int], Sequence[tuple[int, str, pd.DataFrame]]]
 ) -> Times:
     """Return the kept ln seconds of every call as one array; processes are told apart by seed and number."""
-    processes: dict[tuple[int, int], dict[int, Array]] = {}
     settings = tuple(sorted(by_setting))
-    tokens = Times(kind=kind, settings=settings, logs=np.empty((0, 0, len(settings))), fingerprints=()).tokens
+    found: dict[tuple[int, int], dict[int, Array]] = {}
     for place, setting in enumerate(settings):
-        for (seed, _), rounds in by_setting[setting].items():
-            logs = np.log(rounds[table.SECONDS].where(rounds[table.KEPT]).to_numpy(dtype=np.float64) * tokens[place])
-            for number in sorted(set(rounds[table.PROCESS])):
-                own = logs[(rounds[table.PROCESS] == number).to_numpy()]
-                processes.setdefault((seed, int(number)), {})[place] = own
-    most = max(len(own) for places in processes.values() for own in places.values())
-    logs = np.full((len(processes), most, len(settings)), np.nan)
-    for row, name in enumerate(sorted(processes)):
-        for place, own in processes[name].items():
-            logs[row, : len(own), place] = own
-    return Times(
-        kind=kind,
-        settings=settings,
-        logs=logs,
-        fingerprints=tuple(tuple(name for _, name in by_setting[setting]) for setting in settings),
-    )
+        for seed, _, rounds in by_setting[setting]:
+            logs = np.log(rounds[table.SECONDS].where(rounds[table.KEPT]).to_numpy(dtype=np.float64))
+            for number, own in pd.Series(logs).groupby(rounds[table.PROCESS].to_numpy()):
+                found.setdefault((seed, int(str(number))), {})[place] = own.to_numpy(dtype=np.float64)
+    most = max(len(own) for places in found.values() for own in places.values())
+    whole = np.full((len(found), most, len(settings)), np.nan)
+    for row, name in enumerate(sorted(found)):
+        for place, values in found[name].items():
+            whole[row, : len(values), place] = values
+    names = tuple(tuple(name for _, name, _ in by_setting[setting]) for setting in settings)
+    return Times(kind=kind, settings=settings, logs=whole + np.log(_tokens(kind, settings)), fingerprints=names)
+
+
+def _tokens(kind: Mapping[str, object], settings: Sequence[tuple[int, int]]) -> Array:
+    """Return how many tokens a call processes: (settings,)."""
+    whole = kind[table.PROBE] in WHOLE
+    return np.array([batch * (length if whole else 1) for batch, length in settings], dtype=np.float64)
 
 
 def _weights(logs: Array) -> Array | None:

@@ -241,7 +241,7 @@ def tables_of(planned, *, noise=0.0, spoilt=lambda cell, seconds: None, status=l
 def growth_of(tables, model, *, probe="training_time", batch=16):
     return next(
         row
-        for row in scaling.growths(tables)
+        for row in (*scaling.timed(tables), *scaling.counted(tables))
         if (row.kind[table.MODEL], row.kind[table.PROBE], row.batch) == (model, probe, batch)
     )
 
@@ -259,7 +259,7 @@ def test_records_give_the_terms_of_a_call():
 def test_the_order_of_records_does_not_matter():
     """Read in another order, the same records give equal numbers to the last bit, intervals too."""
     planned = study(batches=(1, 16), seeds=2)
-    assert scaling.growths(tables_of(planned, noise=0.05)) == scaling.growths(tables_of(planned, noise=0.05, order=4))
+    assert scaling.timed(tables_of(planned, noise=0.05)) == scaling.timed(tables_of(planned, noise=0.05, order=4))
 
 
 def test_rounds_that_do_not_count_change_nothing():
