@@ -6,12 +6,12 @@ setting being the median over all its rounds.
 
 Intervals. Panels of different settings are timed one after another by the same processes, so a process is what they
 share. Within each process the round indices are drawn again with replacement, and one draw serves all settings (all T
-of one round together); a round that was discarded at one setting is absent there alone. The variance of the contrast
-over the draws, times n / (n − processes) since every process is drawn from its own rounds, gives a Student interval
-with n − processes degrees of freedom, n being the rounds of the scarcest setting (Efron & Tibshirani 1993, chapters 6
-and 12). Where the contrasts of the processes vary by more than that, rounds are no independent replicates, and it is
-Student's interval over the processes. All intervals are unadjusted, each side at `LEVEL`; with too few rounds for
-either they are unbounded.
+of one round together); a round that was discarded at one setting is absent there alone. The standard deviation of the
+contrast over the draws is its standard error (Efron & Tibshirani 1993, §6), times √(n / (n − processes)) since every
+process is drawn from its own rounds. The interval is Student's with n − processes degrees of freedom, n being the
+rounds of the scarcest setting. Where the contrasts of the processes vary by more than that, rounds are no independent
+replicates, and it is Student's interval over the processes. All intervals are unadjusted, each side at `LEVEL`; with
+too few rounds for either they are unbounded.
 """
 
 import hashlib
@@ -38,8 +38,9 @@ FLAT_GAIN = 0.10
 WHOLE = ("training_time", "prefill_time")
 """Probes whose timed call reads T tokens of every sequence; that of the others gives one token of every sequence."""
 PROBES = (*WHOLE, "first_token_time", "decode_time")
-COUNTED = {"saved_bytes": "saved_bytes", "sequential_depth": "sequential_depth"}
-"""What is counted and not timed, by the probe that counts it: the measurement whose growth is told."""
+SAVED_BYTES = "saved_bytes"
+COUNTED = (SAVED_BYTES, "sequential_depth")
+"""Probes that count exactly and do not time; the measurement whose growth is told has the same name."""
 SIZES = (table.WIDTH, table.LAYERS, table.MATCH, table.PARAMS)
 KIND = (table.MACHINE, table.DEVICE, table.TASK, table.PROBE, table.MODEL, *SIZES)
 """What settings must share to be compared; times of two machines never meet."""
@@ -145,7 +146,8 @@ class Growth:
     """How one model's time of a call, bytes or stages grow with length, at one batch.
 
     exponent: None with one length. local: between neighbouring lengths. polynomial: None with fewer than three lengths,
-    and for stages. latency: Λ from the model's smallest batch to this one, None at the smallest. fingerprints: of the
+    and for stages. latency: Λ from the model's smallest batch to this one, None at the smallest;
+    latency_between: the (batch, length) of both. fingerprints: of the
     cells that it speaks of.
     """
 
@@ -156,8 +158,7 @@ class Growth:
     local: tuple[Estimate, ...]
     polynomial: Polynomial | None
     latency: Estimate | None = None
-    latency_from: tuple[int, int] | None = None
-    latency_to: tuple[int, int] | None = None
+    latency_between: tuple[tuple[int, int], ...] = ()
     fingerprints: frozenset[str] = field(default=frozenset())
 
 
@@ -252,17 +253,17 @@ def contrasts(logs: Array, matrix: Array, rng: np.random.Generator) -> tuple[Est
 def times(tables: Tables, probes: Collection[str] = PROBES) -> tuple[Times, ...]:
     """Return what was timed, one per kind in the order of its names; a contended cell has no time.
 
-    Cells of several seeds at one setting are further processes of it.
+    Cells of several seeds at one setting are timed by the same processes: further rounds of these.
     """
     cells = tables.cells[tables.cells[table.PROBE].isin(probes) & (tables.cells[table.STATUS] == "ok")]
     found = []
     for key, rows in cells.groupby(list(KIND), sort=True):
-        by_setting: dict[tuple[int, int], list[tuple[int, str, pd.DataFrame]]] = {}
+        by_setting: dict[tuple[int, int], list[tuple[str, pd.DataFrame]]] = {}
         for row in rows.sort_values([table.SEED, table.FINGERPRINT]).to_dict("records"):
             own = table.rounds(tables, str(row[table.FINGERPRINT]))
             if own[table.KEPT].any():
-                cell = (int(row[table.SEED]), str(row[table.FINGERPRINT]), own)
-                by_setting.setdefault((int(row[table.BATCH]), int(row[table.LENGTH])), []).append(cell)
+                setting = (int(row[table.BATCH]), int(row[table.LENGTH]))
+                by_setting.setdefault(setting, []).append((str(row[table.FINGERPRINT]), own))
         if by_setting:
             found.append(_stacked(dict(zip(KIND, key, strict=True)), by_setting))
     return tuple(found)
@@ -277,7 +278,7 @@ def timed(tables: Tables, probes: Collection[str] = PROBES) -> tuple[Growth, ...
 
 def counted(tables: Tables) -> tuple[Growth, ...]:
     """Return how what is counted grows with length: one per kind that has two lengths."""
-    return tuple(row for probe, name in COUNTED.items() for row in _counted(tables, probe, name))
+    return tuple(row for probe in COUNTED for row in _counted(tables, probe))
 
 
 def latency_settings(settings: Sequence[tuple[int, int]], batch: int) -> tuple[int, int] | None:
@@ -309,59 +310,59 @@ def _timed(own: Times, batch: int) -> Growth:
         local=local_exponents(at.lengths, at.logs, at.rng()) if several else (),
         polynomial=polynomial(at.lengths, at.seconds) if len(at.settings) > 2 else None,
         latency=latency_index(own.tokens[list(pair)], own.logs[:, :, list(pair)], own.rng()) if pair else None,
-        latency_from=own.settings[pair[0]] if pair else None,
-        latency_to=own.settings[pair[1]] if pair else None,
+        latency_between=tuple(own.settings[place] for place in pair or ()),
         fingerprints=frozenset(name for names in at.fingerprints for name in names),
     )
 
 
-def _counted(tables: Tables, probe: str, measurement: str) -> list[Growth]:
-    """Return the growth of what is counted: exact, so its bounds are its value. Seeds are averaged."""
+def _counted(tables: Tables, probe: str) -> list[Growth]:
+    """Return the growth of what is counted, by kind; seeds are averaged."""
     cells = tables.cells[(tables.cells[table.PROBE] == probe) & (tables.cells[table.STATUS] == "ok")]
-    if measurement not in tables.wide or cells.empty:
+    if probe not in tables.wide or cells.empty:
         return []
-    rows = cells.assign(value=cells[table.FINGERPRINT].map(tables.wide[measurement])).dropna(subset=["value"])
-    found = []
-    for key, own in rows.groupby(list(KIND), sort=True):
-        by_length = own.groupby(table.LENGTH)["value"].mean()
-        lengths, values = by_length.index.to_numpy(dtype=np.float64), by_length.to_numpy(dtype=np.float64)
-        if len(lengths) < 2:
-            continue
-        logs = np.log(values)
-        alpha = float((logs @ _slope(np.log(lengths), np.ones(len(lengths))))[0])
-        steps = np.diff(logs) / np.diff(np.log(lengths))
-        bytes_of_three = measurement == "saved_bytes" and len(lengths) > 2
-        found.append(
-            Growth(
-                kind=dict(zip(KIND, key, strict=True)),
-                batch=0,
-                lengths=tuple(int(length) for length in lengths),
-                exponent=Estimate(alpha, alpha, alpha),
-                local=tuple(Estimate(float(step), float(step), float(step)) for step in steps),
-                polynomial=polynomial(lengths, values) if bytes_of_three else None,
-                fingerprints=frozenset(own[table.FINGERPRINT]),
-            )
-        )
-    return found
+    rows = cells.assign(value=cells[table.FINGERPRINT].map(tables.wide[probe])).dropna(subset=["value"])
+    return [
+        _exact(dict(zip(KIND, key, strict=True)), own)
+        for key, own in rows.groupby(list(KIND), sort=True)
+        if own[table.LENGTH].nunique() > 1
+    ]
+
+
+def _exact(kind: Mapping[str, object], rows: pd.DataFrame) -> Growth:
+    """Return the growth of exact values: equal weights, and every bound is its value."""
+    by_length = rows.groupby(table.LENGTH)["value"].mean()
+    lengths, values = by_length.index.to_numpy(dtype=np.float64), by_length.to_numpy(dtype=np.float64)
+    x, y = np.log(lengths), np.log(values)
+    alpha, steps = float((y @ _slope(x, np.ones(len(x))))[0]), (np.diff(y) / np.diff(x)).tolist()
+    of_bytes = kind[table.PROBE] == SAVED_BYTES and len(lengths) > 2
+    return Growth(
+        kind=kind,
+        batch=0,
+        lengths=tuple(int(length) for length in lengths),
+        exponent=Estimate(alpha, alpha, alpha),
+        local=tuple(Estimate(step, step, step) for step in steps),
+        polynomial=polynomial(lengths, values) if of_bytes else None,
+        fingerprints=frozenset(rows[table.FINGERPRINT]),
+    )
 
 
 def _stacked(
-    kind: Mapping[str, object], by_setting: Mapping[tuple[int, int], Sequence[tuple[int, str, pd.DataFrame]]]
+    kind: Mapping[str, object], by_setting: Mapping[tuple[int, int], Sequence[tuple[str, pd.DataFrame]]]
 ) -> Times:
-    """Return the kept ln seconds of every call as one array; processes are told apart by seed and number."""
+    """Return the kept ln seconds of every call as one array."""
     settings = tuple(sorted(by_setting))
-    found: dict[tuple[int, int], dict[int, Array]] = {}
+    found: dict[tuple[int, int], list[Array]] = {}
     for place, setting in enumerate(settings):
-        for seed, _, rounds in by_setting[setting]:
+        for _, rounds in by_setting[setting]:
             logs = np.log(rounds[table.SECONDS].where(rounds[table.KEPT]).to_numpy(dtype=np.float64))
             for number, own in pd.Series(logs).groupby(rounds[table.PROCESS].to_numpy()):
-                found.setdefault((seed, int(str(number))), {})[place] = own.to_numpy(dtype=np.float64)
-    most = max(len(own) for places in found.values() for own in places.values())
-    whole = np.full((len(found), most, len(settings)), np.nan)
-    for row, name in enumerate(sorted(found)):
-        for place, values in found[name].items():
-            whole[row, : len(values), place] = values
-    names = tuple(tuple(name for _, name, _ in by_setting[setting]) for setting in settings)
+                found.setdefault((int(str(number)), place), []).append(own.to_numpy(dtype=np.float64))
+    joined = {name: np.concatenate(parts) for name, parts in found.items()}
+    processes, most = 1 + max(number for number, _ in joined), max(len(values) for values in joined.values())
+    whole = np.full((processes, most, len(settings)), np.nan)
+    for (process, place), values in joined.items():
+        whole[process, : len(values), place] = values
+    names = tuple(tuple(name for name, _ in by_setting[setting]) for setting in settings)
     return Times(kind=kind, settings=settings, logs=whole + np.log(_tokens(kind, settings)), fingerprints=names)
 
 
@@ -395,7 +396,7 @@ def _over_rounds(logs: Array, matrix: Array, rng: np.random.Generator) -> tuple[
     if freedom < 1:
         return np.ones(matrix.shape[1]), 0
     errors = np.nanstd(_drawn(logs, rng) @ matrix, axis=0)
-    return np.asarray(errors * math.sqrt(each.min() / freedom)), freedom
+    return np.asarray(errors * math.sqrt((each / (each - places)).max())), freedom
 
 
 def _over_processes(logs: Array, matrix: Array) -> tuple[Array, int]:

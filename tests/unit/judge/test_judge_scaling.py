@@ -285,6 +285,13 @@ def test_a_contended_length_is_left_out():
     assert growth_of(contended, "rnn").lengths == (64, 128, 256)
 
 
+def test_seeds_are_further_rounds_of_the_same_processes():
+    """Two seeds of one model are timed by the same three processes: ten rounds of each, none lost."""
+    (rnn, _) = scaling.times(tables_of(study(seeds=2)))
+    assert rnn.logs.shape == (3, 10, 4)
+    assert np.isfinite(rnn.logs).all()
+
+
 def test_two_lengths_give_an_exponent_between_them_and_one_none():
     """Two lengths: the local exponent, no polynomial. One: nothing."""
     two = growth_of(tables_of(study(lengths=(64, 512))), "rnn")
@@ -300,7 +307,7 @@ def test_lambda_compares_the_smallest_batch_at_the_longest_common_length():
     """Λ of the larger batch is taken where both batches were timed; the smallest has none."""
     tables = tables_of(study(batches=(1, 16)))
     found = growth_of(tables, "rnn")
-    assert (found.latency_from, found.latency_to) == ((1, 512), (16, 512))
+    assert found.latency_between == ((1, 512), (16, 512))
     small, large = (1e-3 + 2e-6 * batch * 512 for batch in (1, 16))
     assert found.latency.value == pytest.approx(large / small / 16)
     assert growth_of(tables, "rnn", batch=1).latency is None
