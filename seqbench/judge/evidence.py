@@ -406,11 +406,12 @@ def _paired_panels(
                 continue
             sizes = [str(row[name]) for row in (subject, reference) for name in (table.WIDTH, table.LAYERS)]
             kind = (str(subject[table.MACHINE]), str(subject[table.BATCH]), *sizes)
-            found.setdefault(kind, []).extend(_log_ratios(table.rounds(tables, one), table.rounds(tables, other)))
+            found.setdefault(kind, []).extend(log_ratios(table.rounds(tables, one), table.rounds(tables, other)))
     return {kind: tuple(processes) for kind, processes in found.items() if processes}
 
 
-def _log_ratios(subject: pd.DataFrame, reference: pd.DataFrame) -> list[Array]:
+def log_ratios(subject: pd.DataFrame, reference: pd.DataFrame) -> list[Array]:
+    """Return ln(subject / reference) of every round of one panel that counts in both, one array per process."""
     both = subject.join(reference.add_suffix("_reference"), how="inner")
     both = both[both[table.KEPT] & both[f"{table.KEPT}_reference"]]
     ratios = pd.Series(np.log(both[table.SECONDS] / both[f"{table.SECONDS}_reference"]), index=both.index)

@@ -5,7 +5,7 @@ A figure's module offers `TITLE`, `CAPTION`, `select(tables, study) -> frame` (t
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -185,14 +185,14 @@ def time_axes(axis: Axes, rows: pd.DataFrame, *, title: str, law: str) -> None:
     noisy = sorted(set(rows[rows[table.STATUS] == "contended"][table.LENGTH]))
     lost = f"; contended, no number: T {', '.join(map(str, noisy))}" if noisy else ""
     axis.set(title=title + lost, xscale="log", yscale="log")
-    length_ticks(axis, rows)
+    ticks_at(axis, rows[table.LENGTH])
     plain_log(axis.yaxis)
     legend(axis, title=law if rows[EXPONENT].notna().any() else None)
 
 
-def length_ticks(axis: Axes, rows: pd.DataFrame) -> None:
-    """Put a tick at every length of a logarithmic axis, and at no other place."""
-    ticks = sorted(set(rows[table.LENGTH]))
+def ticks_at(axis: Axes, places: Iterable[int]) -> None:
+    """Put a tick at every one of these places of a logarithmic axis, and nowhere else."""
+    ticks = sorted(set(places))
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
 

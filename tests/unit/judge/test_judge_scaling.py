@@ -10,6 +10,9 @@ import pytest
 from seqbench import plan
 from seqbench.cell import TimingConfig
 from seqbench.judge import scaling, table
+from seqbench.judge.claims.base import number
+from seqbench.judge.figures import base, crossover_map, time_per_token, tokens_by_batch
+from seqbench.judge.report import build
 from seqbench.record import Measurement
 from seqbench.registry import Registry
 from seqbench.suite import Group, Suite
@@ -215,8 +218,8 @@ def study(*, lengths=(64, 128, 256, 512), batches=(16,), seeds=1):
     return plan.study("times", suite, text=None, development=False, known_models=studies.MODELS, known_probes=KNOWN)
 
 
-def tables_of(planned, *, noise=0.0, spoilt=lambda cell, seconds: None, status=lambda cell: None, order=None):
-    """Return the tables of planted times; `spoilt` may return (seconds, kept) in their place."""
+def contents_of(planned, *, noise=0.0, spoilt=lambda cell, seconds: None, status=lambda cell: None):
+    """Return the records of planted times; `spoilt` may return (seconds, kept) in their place."""
 
     def timed(entry):
         if entry.cell.probe == "sequential_depth":
@@ -234,7 +237,12 @@ def tables_of(planned, *, noise=0.0, spoilt=lambda cell, seconds: None, status=l
         return entry.model_copy(update={"measurements": tuple(measured)})
 
     held = studies.contents(planned, failed=status)
-    held = replace(held, records=tuple((name, timed(entry)) for name, entry in held.records))
+    return replace(held, records=tuple((name, timed(entry)) for name, entry in held.records))
+
+
+def tables_of(planned, *, order=None, **how):
+    """Return the tables of planted times, read in some other order where one is given."""
+    held = contents_of(planned, **how)
     return table.tables(planned, studies.shuffled(held, order) if order is not None else held)
 
 
@@ -338,3 +346,69 @@ def test_depth_in_stages_has_its_slope():
     loop, flat = (growth_of(tables, model, probe="sequential_depth", batch=0) for model in ("rnn", "transformer"))
     assert (loop.exponent.value, flat.exponent.value) == pytest.approx((1.0, 0.0))
     assert loop.polynomial is None
+
+
+# What is drawn and printed
+
+
+def legend_of(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_the_legend_of_times_says_the_exponent():
+    """Two lengths or more: α stands behind the name; a single length has the name alone, and the legend no title."""
+    several, single = (tables_of(study(lengths=lengths), noise=0.01) for lengths in ((64, 512), (64,)))
+    axes = time_per_token.draw(time_per_token.select(several, None)).axes[0]
+    alpha = growth_of(several, "rnn").exponent
+    assert legend_of(axes)[0] == f"RNN tanh: {alpha.value:.2f} [{alpha.lower:.2f}, {alpha.upper:.2f}]"
+    alone = time_per_token.draw(time_per_token.select(single, None)).axes[0]
+    assert legend_of(alone) == ["RNN tanh", "Transformer"]
+    assert alone.get_legend().get_title().get_text() == ""
+
+
+def test_throughput_is_drawn_at_the_length_with_most_batches():
+    """T = 512 was contended at one batch, so it is T = 256 that is shown, with E and B½ as planted."""
+
+    def lost(cell):
+        return "contended" if cell.timing and cell.length == 512 and cell.timing.batch == 16 else None
+
+    frame = tokens_by_batch.select(tables_of(study(batches=(1, 16)), status=lost), None)
+    assert set(frame[table.LENGTH]) == {256}
+    rnn = frame[frame[table.MODEL] == "rnn"].set_index(table.BATCH)
+    seconds = {batch: 1e-3 + 2e-6 * batch * 256 for batch in (1, 16)}
+    assert rnn["tokens_per_second"][16] == pytest.approx(16 * 256 / seconds[16])
+    share = seconds[16] / seconds[1] / 16
+    assert rnn["efficiency"][1] == pytest.approx(share)
+    half = 16 * 2 ** (math.log(16) / math.log(share))  # ln-ln between the only two batches
+    assert legend_of(tokens_by_batch.draw(frame).axes[0])[0].endswith(f"B½ ≥ {half:.3g}")
+
+
+def test_the_map_hatches_what_is_undecided():
+    """The ratio of two planted times with its interval; a cell whose interval holds 1 is hatched, others are filled."""
+    frame = crossover_map.select(tables_of(study(batches=(1, 16)), noise=0.1), None)
+    undecided = (frame[base.LOWER] <= 0) & (frame[base.UPPER] >= 0)
+    assert 0 < undecided.sum() < len(frame)
+    boxes = crossover_map.draw(frame).axes[0].patches
+    assert [bool(box.get_hatch()) for box in boxes] == list(undecided)
+    exact = crossover_map.select(tables_of(study()), None).set_index(table.LENGTH)
+    whole = 1e-3 + 2e-6 * 16 * 512
+    assert exact[base.MEDIAN][512] == pytest.approx(math.log(whole / (whole + 16e-8 * 512**2)))
+
+
+def test_panels_of_a_contended_or_missing_transformer_have_no_cell():
+    """Without the Transformer in its panel a model has nothing to be compared with."""
+    lost = tables_of(study(), status=lambda cell: "crashed" if cell.timing and "transformer" in cell.model else None)
+    assert crossover_map.select(lost, None).empty
+
+
+def test_the_page_prints_growth_once():
+    """The table of growth stands once in the page, with α and its interval, the floor of a call, and Λ."""
+    planned = study(batches=(1, 16))
+    page = build.page(build.build(planned, contents_of(planned, noise=0.01)))
+    assert page.count('id="growth-caption"') == 1
+    found = growth_of(tables_of(planned, noise=0.01), "transformer")
+    assert f"{number(found.exponent.value)} [{number(found.exponent.lower)}, {number(found.exponent.upper)}]" in page
+    assert f"a = {number(1e3 * found.polynomial.constant)} ms" in page
+    assert "(B, T) = (1, 512) to (16, 512)" in page
+    counted = studies.study(("C8",), seeds=2)
+    assert "bytes saved for backward" in build.page(build.build(counted, studies.contents(counted)))
