@@ -36,7 +36,7 @@ ROWS = (
         "measure.conduct",
         "measure.doctor",
     ),
-    ("judge.table", "judge.stats", "judge.rules", "judge.evidence"),
+    ("judge.table", "judge.stats", "judge.scaling", "judge.rules", "judge.evidence"),
     ("judge.claims", "judge.figures"),
     ("judge.report",),
     ("catalogue", "terminal", "cli", "__main__", "__init__"),

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -409,30 +409,16 @@ def _paired_panels(
             shape = [str(subject[name]) for name in (table.MACHINE, table.BATCH, table.THREADS)]
             sizes = [str(row[name]) for row in (subject, reference) for name in (table.WIDTH, table.LAYERS)]
             kind = (*shape, *sizes)
-            found.setdefault(kind, []).extend(_log_ratios(_rounds(one, tables), _rounds(other, tables)))
+            found.setdefault(kind, []).extend(log_ratios(table.rounds(tables, one), table.rounds(tables, other)))
     return {kind: tuple(processes) for kind, processes in found.items() if processes}
 
 
-def _log_ratios(subject: pd.DataFrame, reference: pd.DataFrame) -> list[Array]:
+def log_ratios(subject: pd.DataFrame, reference: pd.DataFrame) -> list[Array]:
+    """Return ln(subject / reference) of every round of one panel that counts in both, one array per process."""
     both = subject.join(reference.add_suffix("_reference"), how="inner")
-    both = both[both["kept"] & both["kept_reference"]]
-    ratios = pd.Series(np.log(both["seconds"] / both["seconds_reference"]), index=both.index)
-    return [_array(ratios[both["process"] == process]) for process in sorted(set(both["process"]))]
-
-
-def _rounds(fingerprint: str, tables: Tables) -> pd.DataFrame:
-    """Return the rounds of one timed cell by their number: seconds per token, whether each counts, its process."""
-    rows = tables.series[(tables.series[table.FINGERPRINT] == fingerprint) & (tables.series[table.AXIS] == "round")]
-    by_name: dict[str, Any] = {
-        str(name): group.set_index(table.AT)[table.VALUE].astype(float)
-        for name, group in rows.groupby(table.MEASUREMENT)
-    }
-    seconds = by_name.get("seconds_per_token", pd.Series(dtype=float))
-    kept = by_name.get("round_kept", pd.Series(1.0, index=seconds.index)).reindex(seconds.index).fillna(0.0)
-    processes = int(tables.wide.reindex(index=[fingerprint], columns=["processes"]).fillna(1.0).to_numpy()[0, 0])
-    each = max(1, math.ceil(len(seconds) / max(1, processes)))
-    frame = pd.DataFrame({"seconds": seconds, "kept": (kept > 0) & np.isfinite(seconds) & (seconds > 0)})
-    return frame.assign(process=np.arange(len(frame)) // each)
+    both = both[both[table.KEPT] & both[f"{table.KEPT}_reference"]]
+    ratios = pd.Series(np.log(both[table.SECONDS] / both[f"{table.SECONDS}_reference"]), index=both.index)
+    return [_array(ratios[both[table.PROCESS] == process]) for process in sorted(set(both[table.PROCESS]))]
 
 
 def _samples(atom: Atom, arms: dict[str, pd.DataFrame], filling: Filling) -> tuple[Array, ...]:

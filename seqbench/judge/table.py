@@ -1,9 +1,11 @@
 """From a study folder's contents to tidy frames: one row per thing, every column named once, here."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from seqbench import plan
@@ -37,6 +39,9 @@ VALUE = "value"
 UNIT = "unit"
 AXIS = "axis"
 AT = "at"
+SECONDS = "seconds"
+KEPT = "kept"
+PROCESS = "process"
 
 CELL_COLUMNS = (
     FINGERPRINT,
@@ -118,6 +123,23 @@ def series(study: Study, contents: Contents) -> pd.DataFrame:
         for at, value in zip(item.series.at, item.series.values, strict=True)
     ]
     return _frame(rows, (*ROW_COLUMNS, MEASUREMENT, AXIS, AT, VALUE, UNIT))
+
+
+def rounds(tables: Tables, fingerprint: str) -> pd.DataFrame:
+    """Return the rounds of one timed cell by their number: seconds per token, whether each counts, its process.
+
+    A round without a finite time does not count; a contended cell has no rounds.
+    """
+    rows = tables.series[(tables.series[FINGERPRINT] == fingerprint) & (tables.series[AXIS] == "round")]
+    by_name: dict[str, Any] = {
+        str(name): group.set_index(AT)[VALUE].astype(float).sort_index() for name, group in rows.groupby(MEASUREMENT)
+    }
+    seconds = by_name.get("seconds_per_token", pd.Series(dtype=float))
+    kept = by_name.get("round_kept", pd.Series(1.0, index=seconds.index)).reindex(seconds.index).fillna(0.0)
+    processes = int(tables.wide.reindex(index=[fingerprint], columns=["processes"]).fillna(1.0).to_numpy()[0, 0])
+    each = max(1, math.ceil(len(seconds) / max(1, processes)))
+    frame = pd.DataFrame({SECONDS: seconds, KEPT: (kept > 0) & np.isfinite(seconds) & (seconds > 0)})
+    return frame.assign(**{PROCESS: np.arange(len(frame)) // each})
 
 
 def unplanned(study: Study, contents: Contents) -> tuple[str, ...]:

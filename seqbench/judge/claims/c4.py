@@ -5,7 +5,7 @@ import math
 from seqbench.judge.claims.base import PHASES, Atoms, AtomVerdict, number
 from seqbench.judge.rules import Verdict
 
-FIGURES = ("time_ratio", "time_per_token", "decode_time", "memory_by_length")
+FIGURES = ("time_ratio", "time_per_token", "decode_time", "tokens_by_batch", "crossover_map", "memory_by_length")
 NAMES = {"rnn": "a vanilla RNN", "lstm": "an LSTM", "gru": "a GRU", "transformer": "the Transformer", "tcn": "the TCN"}
 PER = {"training": "per training token", "prefill": "per token read", "decoding": "per generated token"}
 

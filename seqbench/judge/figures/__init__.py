@@ -15,6 +15,8 @@ FIGURES = Registry(
         "time_ratio": "seqbench.judge.figures.time_ratio",
         "time_per_token": "seqbench.judge.figures.time_per_token",
         "decode_time": "seqbench.judge.figures.decode_time",
+        "tokens_by_batch": "seqbench.judge.figures.tokens_by_batch",
+        "crossover_map": "seqbench.judge.figures.crossover_map",
         "memory_by_length": "seqbench.judge.figures.memory_by_length",
         "order_sensitivity": "seqbench.judge.figures.order_sensitivity",
     },

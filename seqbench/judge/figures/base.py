@@ -5,7 +5,7 @@ A figure's module offers `TITLE`, `CAPTION`, `select(tables, study) -> frame` (t
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
 
-from seqbench.judge import stats, table
+from seqbench.judge import scaling, stats, table
 from seqbench.judge.figures import style
 from seqbench.judge.table import Tables
 from seqbench.plan import Study
@@ -30,6 +30,9 @@ UPPER = "upper"
 N = "n"
 FACET = "facet"
 MEDIAN = "median"
+EXPONENT = "exponent"
+EXPONENT_LOWER = "exponent_lower"
+EXPONENT_UPPER = "exponent_upper"
 MICROSECONDS = 1e6
 WIDTH_INCHES = 7.6
 FACETS = (table.TASK, table.LENGTH, table.WIDTH, table.PARAMS)
@@ -134,34 +137,38 @@ def bands(axis: Axes, panel: pd.DataFrame) -> None:
 def timed(tables: Tables, probes: tuple[str, ...]) -> pd.DataFrame:
     """Return one row per timing cell that ran: median seconds per token over the rounds that count, interval, n.
 
-    The interval is the order statistics of the rounds, each side at .025; a contended cell has no number.
+    The interval is the order statistics of the rounds, each side at .025; a contended cell has no number. Beside it
+    stands the exponent in length of the call's time, of the model and batch that the cell belongs to, with its interval
+    (`scaling.exponent`); none where a single length was timed.
     """
     columns = [table.PROBE, table.DEVICE, table.BATCH, table.LENGTH, table.MODEL, table.WIDTH, table.SEED]
     cells = tables.cells[tables.cells[table.PROBE].isin(probes) & (tables.cells[table.STATUS] != table.MISSING)]
-    by_round = tables.series[tables.series[table.FINGERPRINT].isin(cells[table.FINGERPRINT])]
-    points = by_round.pivot_table(index=[table.FINGERPRINT, table.AT], columns=table.MEASUREMENT, values=table.VALUE)
+    exponents = {
+        name: row.exponent for row in scaling.timed(tables, probes) for name in row.fingerprints if row.exponent
+    }
     rows = []
     for cell in cells.sort_values([*columns, table.FINGERPRINT]).to_dict("records"):
-        values = _kept(points, str(cell[table.FINGERPRINT]))
+        rounds = table.rounds(tables, str(cell[table.FINGERPRINT]))
+        values = rounds[rounds[table.KEPT]][table.SECONDS].to_numpy(dtype=np.float64)
         inside = stats.order_statistics(values, lower_level=0.025, upper_level=0.025)
         found = {name: cell[name] for name in (*columns, table.STATUS, table.ERROR)}
-        middle = float(np.median(values)) if len(values) else np.nan
-        rows.append(found | {MEDIAN: middle, LOWER: inside.lower, UPPER: inside.upper, N: len(values)})
-    return pd.DataFrame(rows, columns=[*columns, table.STATUS, table.ERROR, MEDIAN, LOWER, UPPER, N])
+        found |= {MEDIAN: float(np.median(values)) if len(values) else np.nan, N: len(values)}
+        law = exponents.get(str(cell[table.FINGERPRINT]))
+        bounds = (law.value, law.lower, law.upper) if law else (np.nan, np.nan, np.nan)
+        found |= dict(zip((EXPONENT, EXPONENT_LOWER, EXPONENT_UPPER), bounds, strict=True))
+        rows.append(found | {LOWER: inside.lower, UPPER: inside.upper})
+    last = [MEDIAN, LOWER, UPPER, N, EXPONENT, EXPONENT_LOWER, EXPONENT_UPPER]
+    return pd.DataFrame(rows, columns=[*columns, table.STATUS, table.ERROR, *last])
 
 
-def _kept(points: pd.DataFrame, fingerprint: str) -> stats.Array:
-    """Return the seconds per token of the rounds of a cell that count."""
-    if fingerprint not in points.index or "seconds_per_token" not in points:
-        return np.array([], dtype=np.float64)
-    own = points.loc[[fingerprint]]
-    return own[own["round_kept"] > 0]["seconds_per_token"].dropna().to_numpy(dtype=np.float64)
+def time_axes(axis: Axes, rows: pd.DataFrame, *, title: str, law: str) -> None:
+    """Draw microseconds per token against length, a line per model with intervals; the title has contended lengths.
 
-
-def time_axes(axis: Axes, rows: pd.DataFrame, *, title: str) -> None:
-    """Draw microseconds per token against length, a line per model with intervals; the title has contended lengths."""
+    law: what the exponent in the legend speaks of.
+    """
     for model in style.ordered(rows[table.MODEL]):
         look, own = style.look(model), rows[(rows[table.MODEL] == model) & rows[MEDIAN].notna()]
+        label = look.label + _exponent(own)
         own = own.groupby(table.LENGTH)[[MEDIAN, LOWER, UPPER]].median() * MICROSECONDS
         bars = np.array([own[MEDIAN] - own[LOWER], own[UPPER] - own[MEDIAN]])
         axis.errorbar(
@@ -173,16 +180,30 @@ def time_axes(axis: Axes, rows: pd.DataFrame, *, title: str) -> None:
             linestyle=look.line,
             elinewidth=0.9,
             capsize=2,
-            label=look.label,
+            label=label,
         )
     noisy = sorted(set(rows[rows[table.STATUS] == "contended"][table.LENGTH]))
     lost = f"; contended, no number: T {', '.join(map(str, noisy))}" if noisy else ""
     axis.set(title=title + lost, xscale="log", yscale="log")
-    ticks = sorted(set(rows[table.LENGTH]))
+    ticks_at(axis, rows[table.LENGTH])
+    plain_log(axis.yaxis)
+    legend(axis, title=law if rows[EXPONENT].notna().any() else None)
+
+
+def ticks_at(axis: Axes, places: Iterable[int]) -> None:
+    """Put a tick at every one of these places of a logarithmic axis, and nowhere else."""
+    ticks = sorted(set(places))
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
-    plain_log(axis.yaxis)
-    legend(axis)
+
+
+def _exponent(rows: pd.DataFrame) -> str:
+    """Return `: 1.28 [1.25, 1.31]`, or nothing where there is no exponent, or several of machines or sizes."""
+    known = rows[[EXPONENT, EXPONENT_LOWER, EXPONENT_UPPER]].dropna().drop_duplicates().to_numpy(dtype=np.float64)
+    if len(known) != 1:
+        return ""
+    value, lower, upper = (f"{bound:.2f}".replace("-", "−") for bound in known[0])
+    return f": {value} [{lower}, {upper}]" if np.isfinite(known).all() else f": {value} [no interval]"
 
 
 def with_facets(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

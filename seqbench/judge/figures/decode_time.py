@@ -12,7 +12,8 @@ TITLE = "Time per generated token, against context"
 CAPTION = (
     "Median over the rounds that count, with the interval of their order statistics (95 % or more, unadjusted). The "
     "Transformer keeps keys and values of its context. A flat line: the price of a token does not grow with what "
-    "lies behind it. Contended panels have no number; their contexts stand in the title."
+    "lies behind it. In the legend: α of time ∝ contextᵅ, 0 for a flat line, with its 95 % interval from rounds drawn "
+    "again (unadjusted). Contended panels have no number; their contexts stand in the title."
 )
 
 
@@ -32,6 +33,8 @@ def draw(frame: pd.DataFrame) -> Figure:
         figure, axes = base.panels(len(kinds), height=3.2)
         for axis, (device, batch) in zip(axes, kinds, strict=True):
             rows = frame[(frame[table.DEVICE] == device) & (frame[table.BATCH] == batch)]
-            base.time_axes(axis, rows, title=f"generating token by token, batch {batch}, on {device}")
+            base.time_axes(
+                axis, rows, title=f"generating token by token, batch {batch}, on {device}", law="α of time ∝ contextᵅ"
+            )
             axis.set(xlabel="context before the token (tokens)", ylabel="time per generated token (µs/token)")
     return figure

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seqbench.judge import table
+from seqbench.judge import scaling, table
 from seqbench.judge.figures import base, style
 from seqbench.judge.table import Tables
 from seqbench.plan import Study
@@ -13,10 +13,10 @@ from seqbench.plan import Study
 TITLE = "Memory against length: bytes saved for the backward pass, and bytes of state"
 CAPTION = (
     "Above: bytes that one training step keeps for its backward pass, per token; a flat line is memory linear in T, a "
-    "rising one is more. The legend gives the fit a + bT + cT² of the bytes of one sequence, and the share of the "
-    "quadratic term at the largest T. Below: bytes of the state carried from token to token, per sequence. All scales "
-    "are logarithmic. Both counts are exact for the kernels that ran; what a fused kernel keeps inside itself counts "
-    "where it is saved as a tensor."
+    "rising one is more. The legend gives the fit a + bT + cT² of the bytes of one sequence, no term negative, and the "
+    "share of the quadratic term at the largest T, called quadratic above 5 %. Below: bytes of the state carried from "
+    "token to token, per sequence. All scales are logarithmic. Both counts are exact for the kernels that ran; what a "
+    "fused kernel keeps inside itself counts where it is saved as a tensor."
 )
 SAVED, STATE = "saved_bytes_per_token", "state_bytes"
 NEGLIGIBLE = 5e-4
@@ -45,9 +45,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set(
                 title=f"width {width}", xlabel="sequence length T (tokens)", ylabel=what, xscale="log", yscale="log"
             )
-            ticks = sorted(set(panel[table.LENGTH]))
-            axis.set_xticks(ticks, [str(tick) for tick in ticks])
-            axis.minorticks_off()
+            base.ticks_at(axis, panel[table.LENGTH])
             base.plain_log(axis.yaxis)
             base.legend(axis, title="fit of byte per sequence" if measurement == SAVED else None)
     return figure
@@ -62,24 +60,19 @@ def _lines(axis: Axes, panel: pd.DataFrame, *, fitted: bool) -> None:
 
 
 def _fit(per_token: "pd.Series[float]") -> str:
-    """Return the least-squares a + bT + cT² of bytes per sequence as text, with the share of cT² at the largest T."""
+    """Return the non-negative a + bT + cT² of bytes per sequence as text, with the share of cT² at the largest T."""
     if len(per_token) < 3:
         return ""
-    T = per_token.index.to_numpy(dtype=np.float64)
-    whole = per_token.to_numpy(dtype=np.float64) * T
-    constant, linear, quadratic = np.linalg.lstsq(np.stack((T**0, T, T**2), axis=1) / whole[:, None], whole / whole)[0]
-    share = quadratic * T[-1] ** 2 / whole[-1]
-    if abs(share) < NEGLIGIBLE:
-        quadratic = share = 0.0
-    constant = 0.0 if abs(constant) < NEGLIGIBLE * whole[0] else constant
-    terms = f"{_plain(constant)} {_signed(linear, ' T')} {_signed(quadratic, ' T²')}"
-    return f"\n{terms}; T² share {100 * share:.0f} %"
+    lengths = per_token.index.to_numpy(dtype=np.float64)
+    whole = per_token.to_numpy(dtype=np.float64) * lengths
+    found = scaling.polynomial(lengths, whole)
+    share = found.shares[2]
+    quadratic, share = (found.quadratic, share) if share >= NEGLIGIBLE else (0.0, 0.0)
+    constant = found.constant if found.constant >= NEGLIGIBLE * whole[0] else 0.0
+    terms = f"{_plain(constant)} + {_plain(found.linear)} T + {_plain(quadratic)} T²"
+    return f"\n{terms}; T² share {100 * share:.0f} %{', quadratic' if found.is_quadratic else ''}"
 
 
 def _plain(value: float) -> str:
-    text = f"{abs(value):,.0f}" if abs(value) >= 100 else f"{abs(value):.3g}"
-    return f"{'−' if value < 0 else ''}{text.replace(',', ' ')}"
-
-
-def _signed(value: float, unit: str) -> str:
-    return f"{'−' if value < 0 else '+'} {_plain(abs(value))}{unit}"
+    text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return text.replace(",", " ")

@@ -11,8 +11,11 @@ from seqbench.plan import Study
 TITLE = "Time per token of training and prefill, against length"
 CAPTION = (
     "Median over the rounds that count, with the interval of their order statistics (95 % or more, unadjusted; it "
-    "holds the drift that all models of a round share, which the paired ratios do not). Both scales are logarithmic. A "
-    "contended panel, timed while others used the machine, has no number; its lengths stand in the title of its axes."
+    "holds the drift that all models of a round share, which the paired ratios do not). Both scales are logarithmic. "
+    "In the legend: α of call ∝ Tᵅ, a call being one whole step or pass on the batch, so that a flat line has α = 1; "
+    "by weighted least squares over all lengths, with its 95 % interval from rounds drawn again (unadjusted). One α "
+    "across a knee misleads: the table of growth has the exponents between neighbouring lengths. A contended panel, "
+    "timed while others used the machine, has no number; its lengths stand in the title of its axes."
 )
 PHASES = {"training_time": "one training step", "prefill_time": "one forward pass over a prompt, no gradient"}
 
@@ -37,6 +40,6 @@ def draw(frame: pd.DataFrame) -> Figure:
             rows = frame[
                 (frame[table.DEVICE] == device) & (frame[table.PROBE] == probe) & (frame[table.BATCH] == batch)
             ]
-            base.time_axes(axis, rows, title=f"{PHASES[probe]}, batch {batch}, on {device}")
+            base.time_axes(axis, rows, title=f"{PHASES[probe]}, batch {batch}, on {device}", law="α of call ∝ Tᵅ")
             axis.set(xlabel="sequence length T (tokens)", ylabel="time per token (µs/token)")
     return figure

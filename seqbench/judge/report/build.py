@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from markupsafe import Markup
 from seqbench import record, store
 from seqbench.cell import canonical_json
 from seqbench.errors import StoreError
-from seqbench.judge import table
+from seqbench.judge import scaling, table
 from seqbench.judge.claims.base import ClaimVerdict, given, interval, number
 from seqbench.judge.figures import FIGURES, style
 from seqbench.judge.report import svg, verdicts
@@ -28,6 +29,15 @@ from seqbench.store import Contents
 LIBRARIES = ("seqbench", "numpy", "pandas", "scipy", "matplotlib", "jinja2", "pydantic")
 """What the bytes of a report depend on, besides the records."""
 SHOWN_FAILURES = 60
+CALLS = {
+    "training_time": "training step",
+    "prefill_time": "prefill",
+    "first_token_time": "first token",
+    "decode_time": "generated token",
+    "saved_bytes": "bytes saved for backward",
+    "sequential_depth": "stages that wait for each other",
+}
+"""What grows, by the probe that measures it, in the order of the table of growth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +78,7 @@ class Report:
     failure_count: int
     corpora: tuple[Corpus, ...]
     models: tuple[Mapping[str, Any], ...]
+    growths: tuple[Mapping[str, Any], ...]
     provenance: Mapping[str, Any]
     rerun: tuple[str, ...]
     level: float
@@ -101,6 +112,7 @@ def build(study: Study, contents: Contents) -> Report:
         failure_count=int((~tables.cells[table.STATUS].isin(["ok", "unsolved", table.MISSING])).sum()),
         corpora=_corpora(study, records, tables),
         models=_models(records),
+        growths=_growths(tables),
         provenance=_provenance(study, contents, records, identity),
         rerun=_rerun(study),
         level=study.preregistration.level,
@@ -149,6 +161,7 @@ def page(report: Report) -> str:
     environment.filters |= {"number": number, "given": given, "plural": _plural}
     environment.globals |= {
         "interval": interval,
+        "estimate": _estimate,
         "look": style.look,
         "effect_text": verdicts.effect_text,
         "sub_verdicts_text": verdicts.sub_verdicts_text,
@@ -269,6 +282,34 @@ def _models(records: Mapping[str, Record]) -> tuple[Mapping[str, Any], ...]:
     return tuple(sorted(rows.values(), key=lambda row: (row["task"], order[row["model"]], row["width"], row["layers"])))
 
 
+def _growths(tables: Tables) -> tuple[Mapping[str, Any], ...]:
+    """Return the rows of the table of growth: what was timed or counted at two lengths, or at two batches."""
+    found = [row for row in (*scaling.timed(tables), *scaling.counted(tables)) if row.exponent or row.latency]
+    models = style.ordered(str(row.kind[table.MODEL]) for row in found)
+
+    def place(row: scaling.Growth) -> tuple[Any, ...]:
+        probe, model = str(row.kind[table.PROBE]), str(row.kind[table.MODEL])
+        return (list(CALLS).index(probe), row.kind[table.MACHINE], row.batch, models.index(model))
+
+    return tuple(_growth(row) for row in sorted(found, key=place))
+
+
+def _growth(row: scaling.Growth) -> Mapping[str, Any]:
+    what = CALLS[str(row.kind[table.PROBE])]
+    return {
+        "what": f"{what} on {row.kind[table.DEVICE]}" if row.batch else what,
+        "model": row.kind[table.MODEL],
+        "batch": row.batch or None,
+        "lengths": row.lengths,
+        "exponent": row.exponent,
+        "local": row.local,
+        "polynomial": row.polynomial,
+        "milliseconds": 1e3 * row.polynomial.constant if row.polynomial and row.batch else None,
+        "latency": row.latency,
+        "latency_between": row.latency_between,
+    }
+
+
 def _provenance(study: Study, contents: Contents, records: Mapping[str, Record], identity: str) -> dict[str, Any]:
     places = {
         canonical_json(entry.environment.model_dump(mode="json")): entry.environment for entry in records.values()
@@ -315,6 +356,14 @@ def _seeds(cells: pd.DataFrame) -> str:
     if cells.empty:
         return "none"
     return f"{cells[table.SEED].min()} to {cells[table.SEED].max()}"
+
+
+def _estimate(found: scaling.Estimate) -> str:
+    """Return `1.28 [1.25, 1.31]`, the value alone where it is exact."""
+    if found.lower == found.upper:
+        return number(found.value)
+    bounds = (found.lower, found.upper) if math.isfinite(found.upper) else (None, None)
+    return f"{number(found.value)} {interval(*bounds)}"
 
 
 def _plural(count: int, noun: str) -> str:
