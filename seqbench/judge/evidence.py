@@ -180,8 +180,9 @@ def matches(arm: Arm, cells: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def device_class(device: str) -> str:
-    """Return the class of a record's device, cpu or cuda; a GPU is recorded by its name."""
-    return device if device in ("", "cpu") else CUDA
+    """Return the class of a record's device, cpu or cuda; a GPU is recorded by its name, threads follow a comma."""
+    name = device.partition(",")[0]
+    return name if name in ("", "cpu") else CUDA
 
 
 def _on_device(wanted: str, cells: pd.DataFrame) -> "pd.Series[bool]":
@@ -406,7 +407,7 @@ def _paired_panels(
             together = all(subject[name] == reference[name] for name in (table.PANEL, table.MACHINE, table.BATCH))
             if not together or not subject[table.PANEL]:
                 continue
-            shape = [str(subject[name]) for name in (table.MACHINE, table.BATCH, table.THREADS)]
+            shape = [str(subject[name]) for name in (table.MACHINE, table.DEVICE, table.BATCH)]
             sizes = [str(row[name]) for row in (subject, reference) for name in (table.WIDTH, table.LAYERS)]
             kind = (*shape, *sizes)
             found.setdefault(kind, []).extend(log_ratios(table.rounds(tables, one), table.rounds(tables, other)))

@@ -185,12 +185,19 @@ def _record_row(record: Record | None) -> dict[str, Any]:
     place = record.environment
     return {
         MACHINE: place.machine,
-        DEVICE: place.device,
+        DEVICE: _device(record),
         LANE: record.lane,
         PANEL: record.panel or "",
         STATUS: record.status,
         ERROR: record.error or "",
     }
+
+
+def _device(record: Record) -> str:
+    """Return the device, and with how many threads where these are several: such times meet no others."""
+    timing = record.cell.timing
+    several = f", {timing.threads} threads" if timing and timing.threads > 1 else ""
+    return f"{record.environment.device}{several}"
 
 
 def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
