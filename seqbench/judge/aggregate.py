@@ -30,9 +30,7 @@ def probability_of_improvement(first: Sequence[Array], second: Sequence[Array]) 
 
     Raises ValueError where the two have different numbers of tasks.
     """
-    shares = [
-        float((np.sign(a[:, None] - b[None, :]) / 2 + 0.5).mean()) for a, b in zip(first, second, strict=True)
-    ]
+    shares = [float((np.sign(a[:, None] - b[None, :]) / 2 + 0.5).mean()) for a, b in zip(first, second, strict=True)]
     return float(np.mean(shares))
 
 
@@ -41,8 +39,7 @@ def stratified_interval(
 ) -> Bounds:
     """Return the percentile interval of 1 − level of `statistic(*arms)`, seeds resampled within every task and arm."""
     drawn = [
-        statistic(*([rng.choice(values, size=len(values)) for values in arm] for arm in arms))
-        for _ in range(RESAMPLES)
+        statistic(*([rng.choice(values, size=len(values)) for values in arm] for arm in arms)) for _ in range(RESAMPLES)
     ]
     lower, upper = np.quantile(drawn, [level / 2, 1 - level / 2])
     return Bounds(float(lower), float(upper))

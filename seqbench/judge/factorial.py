@@ -49,7 +49,7 @@ def main_effects(response: Array, factors: Mapping[str, Sequence[str]], *, level
         raise InvalidInput(f"the configurations do not tell the factors {', '.join(coded)} apart; add configurations")
     error, freedom = _pure_error(response, list(zip(*factors.values(), strict=True)))
     full = _residual(everything, response)
-    coefficients = np.linalg.lstsq(everything, response, rcond=None)[0]
+    coefficients = np.asarray(np.linalg.lstsq(everything, response, rcond=None)[0], dtype=np.float64)
     covariance = error * np.linalg.inv(everything.T @ everything)
     found, first = {}, 1
     for name, (names, _) in coded.items():

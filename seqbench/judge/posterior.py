@@ -109,7 +109,8 @@ def _below(values: Array, margin: float | Array) -> Array:
     if np.ptp(values) == 0.0:  # no spread was seen: the mean is known
         return np.asarray(values[0] < np.asarray(margin), dtype=np.float64)
     at, share = _mean_posterior(values)
-    return np.interp(margin, at, np.cumsum(share) - share / 2, left=0.0, right=1.0)
+    below = np.interp(margin, at, np.cumsum(share) - share / 2, left=0.0, right=1.0)
+    return np.asarray(below, dtype=np.float64)
 
 
 def _difference_below(subject: Array, reference: Array, margin: float) -> float:

@@ -27,6 +27,12 @@ def share_difference(subject: Array, reference: Array, margin: float) -> Pair:
     return proportions(int(subject.sum()), len(subject), int(reference.sum()), len(reference), margin)
 
 
+def share_bounds(subject: Array, reference: Array, *, lower_level: float, upper_level: float) -> Bounds:
+    """Return `proportion_bounds` of two arms given as ones and zeros: (n,), (m,)."""
+    a, b = int(subject.sum()), int(reference.sum())
+    return proportion_bounds(a, len(subject), b, len(reference), lower_level=lower_level, upper_level=upper_level)
+
+
 @lru_cache(maxsize=4096)
 def proportions(successes_a: int, n_a: int, successes_b: int, n_b: int, margin: float) -> Pair:
     """Return the exact unconditional test of p_A − p_B against a margin.
@@ -106,4 +112,4 @@ def _scores(n: int, m: int) -> Array:
     pooled = (a + b) / (n + m)
     spread = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
     scores = np.divide(a / n - b / m, spread, out=np.zeros((n + 1, m + 1)), where=spread > 0)
-    return np.round(scores, 9)
+    return np.asarray(np.round(scores, 9), dtype=np.float64)

@@ -9,8 +9,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,7 +133,7 @@ def bca(samples: Sequence[Array], margin: float) -> Pair:
     Levels are multiples of 1 / (DRAWS + 1), as finely as the resamples can tell.
     """
     if not any(np.ptp(values) for values in samples):
-        return _t_tails(float(_contrast(*samples)) - margin, 0.0, 1.0)
+        return _t_tails(_contrast_of(samples) - margin, 0.0, 1.0)
     drawn = _resampled(samples)
     levels = np.arange(1, DRAWS + 1) / (DRAWS + 1)
     above = bisect_left(levels, x=True, key=lambda level: _bca_bound(samples, drawn, level, "greater") > margin)
@@ -147,7 +147,7 @@ def bca_bounds(samples: Sequence[Array], *, lower_level: float, upper_level: flo
     Of a mean where one sample is given, of mean(first) − mean(second) where two are. Without spread: the value itself.
     """
     if not any(np.ptp(values) for values in samples):
-        return Bounds(float(_contrast(*samples)), float(_contrast(*samples)))
+        return Bounds(_contrast_of(samples), _contrast_of(samples))
     drawn = _resampled(samples)
     return Bounds(
         _bca_bound(samples, drawn, lower_level, "greater"),
@@ -206,7 +206,8 @@ def per_seed_slope(x: Array, y_by_seed: Array) -> Array:
     away = np.where(known, x - centres, 0.0)  # (n, k)
     squares = (away**2).sum(axis=1)
     rise = (away * np.where(known, y_by_seed, 0.0)).sum(axis=1)
-    return np.divide(rise, squares, out=np.full(len(rise), math.nan), where=squares > 0)
+    slopes = np.divide(rise, squares, out=np.full(len(rise), math.nan), where=squares > 0)
+    return np.asarray(slopes, dtype=np.float64)
 
 
 def sign_test(values: Array, margin: float) -> Pair:
@@ -357,6 +358,10 @@ def _enough(*samples: Array) -> bool:
 def _contrast(first: Array, second: Array | None = None, axis: int = -1) -> Any:
     """Return the mean of one sample, or the difference of two means, along an axis."""
     return first.mean(axis=axis) - (0.0 if second is None else second.mean(axis=axis))
+
+
+def _contrast_of(samples: Sequence[Array]) -> float:
+    return float(_contrast(samples[0], samples[1] if len(samples) > 1 else None))
 
 
 def _resampled(samples: Sequence[Array]) -> Any:
