@@ -395,6 +395,7 @@ def _arm_data(name: str, atom: Atom, rows: pd.DataFrame) -> ArmData:
     """Return what is printed of an arm: the measurement of each seed, whatever it is held against."""
     itself = atom.model_copy(update={"against": None})
     values = _array(_by_seed(rows.assign(against=0.0), itself, "rules", up=True))
+    values = values[np.isfinite(values)]
     inside = stats.mean_bounds(values, lower_level=0.025, upper_level=0.025)
     return ArmData(
         name=name,
@@ -487,7 +488,7 @@ def _tested(known: Evidence, arms: dict[str, pd.DataFrame], rng: np.random.Gener
             f"{best.support:.3g} if all were best, {worst.support:.3g} if all were worst"
         )
         p = AtomP(max(p.support, best.support, worst.support), max(p.contradict, best.contradict, worst.contradict))
-    if not all(np.isfinite(values).all() for values in samples):
+    if not testing.are_numbers(samples):
         reason = f"{atom.measurement} has a value whose logarithm is not finite" + (f"; {reason}" if reason else "")
     effect, spread = testing.effect(atom, samples)
     n = min(len(values) for values in samples)

@@ -35,7 +35,7 @@ def p_values(atom: Atom, samples: Samples, rng: np.random.Generator) -> AtomP:
 
     A value that is no finite number, as the logarithm of zero, leaves both at 1: no test knows what to make of it.
     """
-    if not _are_numbers(samples):
+    if not are_numbers(samples):
         return AtomP(1.0, 1.0)
     if atom.test == "tost":
         sided = [stats.tost(values, atom.equivalence or 0.0, rng) for values in samples]
@@ -71,7 +71,7 @@ def bounds(atom: Atom, samples: Samples, levels: AtomLevels) -> Bounds:
     at level. Of an exact atom: the least and the greatest value. Of an equivalence: the 1 − 2·level interval, of the
     arm with the smallest p, at the level of support.
     """
-    if not samples or not _are_numbers(samples):
+    if not samples or not are_numbers(samples):
         return stats.NOWHERE
     lower, upper = levels.support, levels.contradict
     if atom.test == "exact":  # all that was seen: no level is involved
@@ -88,15 +88,17 @@ def bounds(atom: Atom, samples: Samples, levels: AtomLevels) -> Bounds:
     return Bounds(max(item.lower for item in each), max(item.upper for item in each))
 
 
-def effect(atom: Atom, samples: Samples) -> tuple[float, float]:
-    """Return θ and the SD that its n-needed line uses; NaN where there is none."""
+def effect(atom: Atom, samples: Samples) -> tuple[float | None, float | None]:
+    """Return θ and the SD that its n-needed line uses; None where there is none."""
+    if not are_numbers(samples):
+        return None, None
     if atom.test == "rounds":
         rounds = np.concatenate(samples)
         return float(np.median(rounds)), _sd(rounds)
     if atom.test == "exact":
         return float(samples[0].max()), _sd(samples[0])
     if atom.test == "time_to_solve":
-        return survival.log_ratio(samples[0], samples[1]), math.nan
+        return survival.log_ratio(samples[0], samples[1]), None
     if atom.test in ("two_sample", "tost_difference", "proportions"):
         subject, reference = samples
         return float(subject.mean() - reference.mean()), math.hypot(_sd(subject), _sd(reference))
@@ -109,7 +111,7 @@ def beside(atom: Atom, samples: Samples) -> Posterior | None:
 
     So are exact and descriptive atoms, and times to solve, whose censored means no likelihood here describes.
     """
-    if not samples or not _are_numbers(samples) or atom.test in ("exact", "descriptive", "time_to_solve"):
+    if not samples or not are_numbers(samples) or atom.test in ("exact", "descriptive", "time_to_solve"):
         return None
     support, contradict, equivalence = atom.support or 0.0, atom.contradict, atom.equivalence or 0.0
     if atom.test == "tost":
@@ -129,7 +131,8 @@ def _sd(values: Array) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else math.nan
 
 
-def _are_numbers(samples: Samples) -> bool:
+def are_numbers(samples: Samples) -> bool:
+    """Return whether all values are finite."""
     return all(np.isfinite(values).all() for values in samples)
 
 
