@@ -7,7 +7,6 @@ and resampling is done within each. The interquartile mean discards the failing 
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
 
 from seqbench.judge.stats import Array, Bounds
 
@@ -16,7 +15,9 @@ RESAMPLES = 2000
 
 def interquartile_mean(scores: Sequence[Array]) -> float:
     """Return the mean of the middle half of all scores, over seeds and tasks."""
-    return float(stats.trim_mean(np.concatenate(scores), 0.25))
+    ordered = np.sort(np.concatenate(scores))
+    quarter = len(ordered) // 4
+    return float(ordered[quarter : len(ordered) - quarter].mean())
 
 
 def performance_profile(scores: Sequence[Array], thresholds: Array) -> Array:

@@ -133,7 +133,11 @@ def _noncentrality(f: float, df: int, freedom: int, share: float) -> float:
     """Return the λ with P(F' ≤ f) = share, 0 where even the central F has less below it."""
     if stats.f.cdf(f, df, freedom) <= share:
         return 0.0
+
+    def excess(value: float) -> float:  # far out, where nothing is left below F, scipy's value is no number
+        return float(np.nan_to_num(stats.ncf.cdf(f, df, freedom, value))) - share
+
     high = 1.0
-    while stats.ncf.cdf(f, df, freedom, high) > share:
+    while excess(high) > 0:
         high *= 2
-    return float(optimize.brentq(lambda value: stats.ncf.cdf(f, df, freedom, value) - share, 0.0, high))
+    return float(optimize.brentq(excess, 0.0, high))

@@ -61,14 +61,14 @@ def t_one_sample(values: Array, margin: float) -> Pair:
     """
     if len(values) < 2:
         return NEVER
-    return _t_tails(values.mean() - margin, _standard_error(values), len(values) - 1)
+    return t_tails(values.mean() - margin, _standard_error(values), len(values) - 1)
 
 
 def t_bounds(values: Array, *, lower_level: float, upper_level: float) -> Bounds:
     """Return mean ± t(1 − level, n − 1) · s / √n, each bound one-sided at its own level."""
     if len(values) < 2:
         return NOWHERE
-    return _t_interval(values.mean(), _standard_error(values), len(values) - 1, lower_level, upper_level)
+    return t_interval(values.mean(), _standard_error(values), len(values) - 1, lower_level, upper_level)
 
 
 def sign_flip(values: Array, margin: float, rng: np.random.Generator) -> Pair:
@@ -96,7 +96,7 @@ def welch(subject: Array, reference: Array, margin: float) -> Pair:
     if min(len(subject), len(reference)) < 2:
         return NEVER
     error, freedom = _welch_error(subject, reference)
-    return _t_tails(subject.mean() - reference.mean() - margin, error, freedom)
+    return t_tails(subject.mean() - reference.mean() - margin, error, freedom)
 
 
 def welch_bounds(subject: Array, reference: Array, *, lower_level: float, upper_level: float) -> Bounds:
@@ -104,7 +104,7 @@ def welch_bounds(subject: Array, reference: Array, *, lower_level: float, upper_
     if min(len(subject), len(reference)) < 2:
         return NOWHERE
     error, freedom = _welch_error(subject, reference)
-    return _t_interval(subject.mean() - reference.mean(), error, freedom, lower_level, upper_level)
+    return t_interval(subject.mean() - reference.mean(), error, freedom, lower_level, upper_level)
 
 
 def permutation(subject: Array, reference: Array, margin: float, rng: np.random.Generator) -> Pair:
@@ -133,7 +133,7 @@ def bca(samples: Sequence[Array], margin: float) -> Pair:
     Levels are multiples of 1 / (DRAWS + 1), as finely as the resamples can tell.
     """
     if not any(np.ptp(values) for values in samples):
-        return _t_tails(_contrast_of(samples) - margin, 0.0, 1.0)
+        return t_tails(_contrast_of(samples) - margin, 0.0, 1.0)
     drawn = _resampled(samples)
     levels = np.arange(1, DRAWS + 1) / (DRAWS + 1)
     above = bisect_left(levels, x=True, key=lambda level: _bca_bound(samples, drawn, level, "greater") > margin)
@@ -395,14 +395,16 @@ def _welch_error(subject: Array, reference: Array) -> tuple[float, float]:
     return math.sqrt(u + v), freedom
 
 
-def _t_tails(distance: float, error: float, freedom: float) -> Pair:
+def t_tails(distance: float, error: float, freedom: float) -> Pair:
+    """Return the p-values of a distance from the margin with this standard error; without error it is known."""
     if error == 0.0:  # every value alike: the mean is known, and t would be 0/0 or infinite
         return Pair(float(distance <= 0), float(distance >= 0))
     t = distance / error
     return Pair(float(stats.t.sf(t, freedom)), float(stats.t.cdf(t, freedom)))
 
 
-def _t_interval(mean: float, error: float, freedom: float, lower_level: float, upper_level: float) -> Bounds:
+def t_interval(mean: float, error: float, freedom: float, lower_level: float, upper_level: float) -> Bounds:
+    """Return the bounds that invert `t_tails`."""
     down, up = special.stdtrit(freedom, 1 - lower_level), special.stdtrit(freedom, 1 - upper_level)
     return Bounds(float(mean - down * error), float(mean + up * error))
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy import integrate
 from scipy import stats as reference
 
 from seqbench.judge import posterior
@@ -14,25 +13,20 @@ OTHER = np.array([0.1, -0.2, 0.35, 0.5, 0.0])
 
 
 def brute_force(values, margin):
-    """Return P(μ > margin) under the same model by adaptive integration over μ and ln σ."""
+    """Return P(μ > margin) under the same model from an even grid of μ and ln σ."""
     spread = values.std(ddof=1)
-
-    def density(mu):
-        def at(log_sigma):
-            sigma = spread * np.exp(log_sigma)
-            return np.prod(reference.t.pdf((values - mu) / sigma, posterior.NU) / sigma)
-
-        return integrate.quad(at, -np.log(30), np.log(30), limit=200)[0]
-
-    reach = 40 * spread
-    centre = values.mean()
-    above = integrate.quad(density, margin, centre + reach, points=[max(margin, centre)], limit=200)[0]
-    return above / (above + integrate.quad(density, centre - reach, margin, points=[min(margin, centre)], limit=200)[0])
+    mu = values.mean() + spread * np.linspace(-15, 15, 6001)
+    total = np.zeros(len(mu))
+    for log_sigma in np.linspace(-np.log(30), np.log(30), 201):
+        sigma = spread * np.exp(log_sigma)
+        total += np.prod(reference.t.pdf((values - mu[:, None]) / sigma, posterior.NU) / sigma, axis=1)
+    below = np.interp(margin, mu, np.cumsum(total) - total / 2)
+    return 1 - below / total.sum()
 
 
 @pytest.mark.parametrize("margin", [0.2, 0.7, 1.1])
 def test_a_mean_has_the_posterior_of_its_model(margin):
-    """Grid and adaptive integration agree to a thousandth."""
+    """A grid that follows the values and an even one agree to a thousandth."""
     found = posterior.of_mean(VALUES, margin, margin)
     assert found.support == pytest.approx(brute_force(VALUES, margin), abs=1e-3)
     assert (found.rope, found.support + found.contradict) == pytest.approx((0.0, 1.0))
