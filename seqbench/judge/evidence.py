@@ -200,7 +200,7 @@ def _params_fit(arm: Arm, text: str) -> bool:
 
 def _arm_rows(arm: Arm, atom: Atom, tables: Tables, rules: Preregistration) -> pd.DataFrame:
     """Return one row per planned cell of an arm: seed, status, value and against, by rule and by filling."""
-    rows = tables.cells[matches(arm, tables.cells)].sort_values([table.SEED, table.FINGERPRINT])
+    rows = tables.cells[matches(arm, tables.cells)]
     needed = sorted(set(_columns(atom)))
     wide = tables.wide.reindex(index=rows[table.FINGERPRINT], columns=needed).astype(float).set_axis(rows.index)
     # A baseline, chance or floor that a failed cell lacks is read from the task's other cells: these are properties of
@@ -279,7 +279,7 @@ def _size_of_memory(rows: pd.DataFrame, wide: pd.DataFrame) -> tuple["pd.Series[
     if not {"load", "state_floats"} <= set(wide):
         return pd.Series(math.nan, index=rows.index), pd.Series(math.nan, index=rows.index)
     floats = wide["state_floats"]
-    bits = (wide["load"] * floats / rows[table.LENGTH]).mean()
+    bits = (wide["load"] * floats / rows[table.LENGTH]).median()
     like = floats.groupby([rows[table.WIDTH], rows[table.LAYERS], rows[table.LENGTH]]).transform("mean")
     return pd.Series(1.0 if math.isnan(bits) else bits, index=rows.index), floats.fillna(like)
 

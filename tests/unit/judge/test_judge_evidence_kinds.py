@@ -288,6 +288,26 @@ def test_a_lost_near_cell_is_filled_the_other_way():
     assert found(SATURATION, rows).p.support == pytest.approx(found(SATURATION, worst).p.support)
 
 
+def test_two_lost_cells_are_filled_against_each_other():
+    """At worst nothing was recalled at the near end and everything at the far one, and the reason says so."""
+    rows = remembering("gru", 0.0, status={(2, 16): "timeout", (2, 32): "timeout"})
+    known = [row for row in rows if row[table.SEED] != 2]
+    ends = {"best": {16: 16.0, 32: 0.0}, "worst": {16: 0.0, 32: 32.0}}
+    p = {}
+    for name, bits in ends.items():
+        filled = [
+            cell(
+                "gru", 2, task="capacity", probe="capacity", length=n, width=8, bits_recalled=b, load=1, state_floats=n
+            )
+            for n, b in bits.items()
+        ]
+        p[name] = found(SATURATION, known + filled).p.support
+    item = found(SATURATION, rows)
+    assert item.p.support == pytest.approx(p["worst"])
+    assert item.reason.endswith(f"{p['best']:.3g} if all were best, {p['worst']:.3g} if all were worst")
+    assert p["best"] < p["worst"]
+
+
 def test_a_seed_with_one_length_has_no_slope():
     """Of an excluded cell the rules leave one point, and the seed is not counted."""
     item = found(SATURATION, remembering("gru", 0.0, status={(2, 32): "crashed"}))
@@ -449,6 +469,16 @@ def test_depth_is_judged_by_arithmetic(power, expected):
     ]
     item = found(DEPTH, rows)
     assert (item.effect, base._word(item, LEVELS)) == (pytest.approx(power), expected)
+
+
+def test_a_lost_depth_decides_nothing():
+    """One length of one seed crashed: at worst its seed lies outside, and arithmetic has no say."""
+    rows = [
+        cell("transformer", 0, task="uniform_tokens", probe="sequential_depth", length=length, sequential_depth=40.0)
+        for length in (64, 128)
+    ]
+    lost = cell("transformer", 0, task="uniform_tokens", probe="sequential_depth", length=256, status="crashed")
+    assert word(DEPTH, [*rows, lost]) == Verdict.INCONCLUSIVE
 
 
 # What all have in common

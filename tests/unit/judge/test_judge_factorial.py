@@ -47,6 +47,7 @@ def test_two_balanced_factors_are_the_textbooks():
         found = analysed(BALANCED, y)[name]
         assert found.f == pytest.approx(between / df / error)
         assert found.spread == pytest.approx(np.ptp(means))
+        assert list(found.levels.values()) == pytest.approx(means)
 
 
 def test_omega_squared_is_its_formula():

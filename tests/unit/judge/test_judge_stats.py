@@ -345,6 +345,14 @@ def test_many_equal_values_are_known():
     assert stats.mean_test(alike, 2.0) == stats.Pair(1.0, 1.0)
 
 
+def test_the_bootstrap_has_its_say_in_the_joint_test():
+    """A long tail above makes an upper bound uncertain: BCa's p is the largest of the three, and rules."""
+    values, margin = skewed(24), 3.5
+    found = stats.one_sample(values, margin, rng()).less
+    assert found == stats.bca((values,), margin).less
+    assert found > max(stats.t_one_sample(values, margin).less, stats.sign_flip(values, margin, rng()).less)
+
+
 @given(st.integers(0, 10**6), st.sampled_from([5, 12, 20, 26]), st.sampled_from([0.00625, 0.05, 0.3]))
 @settings(max_examples=25, deadline=None)
 def test_what_passes_a_margin_has_its_bound_beyond_it(seed, n, level):
