@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from seqbench.judge import evidence, table
+from seqbench.judge import evidence, posterior, table, testing
 from seqbench.judge.claims import base
 from seqbench.judge.rules import AtomLevels, Verdict
 from seqbench.judge.table import Tables
@@ -548,3 +548,14 @@ def test_a_lost_cell_lies_between_natural_bounds(measurement, low, high):
     arm = evidence._arm_rows(of.arms["subject"], of, tables(rows), RULES)
     lost = arm[arm["failed"]]
     assert (list(lost["low"]), list(lost["high"])) == ([low], [pytest.approx(high)])
+
+
+@pytest.mark.parametrize(("of", "rows"), PLANTED)
+def test_the_posterior_stands_beside_the_verdict(of, rows):
+    """A planted effect is nearly sure to the posterior too; times to solve have none."""
+    found_beside = testing.beside(of, found(of, rows).samples)
+    if of is TIMES:
+        assert found_beside is None
+    else:
+        assert found_beside.support > 0.98
+        assert not posterior.disagrees(Verdict.SUPPORTED, found_beside)
