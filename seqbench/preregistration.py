@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from seqbench import cards
-from seqbench.cell import Few, Layers, Length, PlainScalar, Sequences, Width, canonical_json, model_name
+from seqbench.cell import Few, Layers, Length, PlainScalar, Sequences, TestLengths, Width, canonical_json, model_name
 from seqbench.errors import ContractError, InvalidInput
 from seqbench.registry import Registry, unknown
 
@@ -38,6 +38,8 @@ NEEDED_ARMS: Mapping[str, tuple[str, ...]] = {
     "paired": ("subject", "reference"),
     "tost_difference": ("subject", "reference"),
     "rounds": ("subject", "reference"),
+    "proportions": ("subject", "reference"),
+    "time_to_solve": ("subject", "reference"),
 }
 """The arms that a test compares, by name; the other tests take every arm."""
 NEEDED_MARGIN: Mapping[str, Literal["support", "equivalence", "below"]] = {
@@ -46,11 +48,16 @@ NEEDED_MARGIN: Mapping[str, Literal["support", "equivalence", "below"]] = {
     "paired": "support",
     "maximum": "support",
     "rounds": "support",
+    "proportions": "support",
+    "time_to_solve": "support",
     "tost": "equivalence",
     "tost_difference": "equivalence",
     "exact": "below",
 }
 """The margin without which a test has no hypothesis."""
+NEEDED_MEASUREMENT: Mapping[str, str] = {"proportions": "solved", "time_to_solve": "steps_to_solve"}
+"""What a test is about where it can be about one thing only."""
+SLOPELESS = ("rounds", "proportions", "time_to_solve")
 
 
 def _is_model(value: str) -> str:
@@ -59,7 +66,10 @@ def _is_model(value: str) -> str:
 
 
 class Arm(BaseModel):
-    """Which cells belong to one side of a comparison: every given field must match the cell's."""
+    """Which cells belong to one side of a comparison: every given field must match the cell's.
+
+    length: one length, or several in ascending order.
+    """
 
     model_config = _FROZEN
 
@@ -67,7 +77,7 @@ class Arm(BaseModel):
     model: Annotated[str, AfterValidator(_is_model)]
     probe: str | None = None
     device: Literal["cpu", "cuda"] | None = None
-    length: Length | None = None
+    length: Length | TestLengths | None = None
     width: Width | None = None
     layers: Layers | None = None
     batch: Sequences | None = None
@@ -94,8 +104,15 @@ class Atom(BaseModel):
     test tost: some arm has |measurement| < equivalence, Bonferroni over the arms.
     test tost_difference: |measurement of `subject` − measurement of `reference`| < equivalence.
     test rounds: θ = ln(seconds of `subject` / seconds of `reference`) of each paired round of their panel that counts.
+    test proportions: θ = share of the cells of `subject` that solved their task − share of those of `reference`.
+    test time_to_solve: θ = ln(mean steps to solve of `subject`, restricted to the budget / the same of `reference`).
     test exact: the measurement of every seed of `subject` lies below `below`, which arithmetic alone can break.
     test descriptive: no verdict.
+    measurement: a name in the records, or `solved` (1 where the task was solved within the budget, else 0), or
+    `capacity` (bits, fitted for each seed and width over the lengths at which `bits_recalled` was measured).
+    against: another measurement that is subtracted in each cell, or a number that is subtracted from each seed's value.
+    slope_over: the value of a seed is the slope of its measurement over its cells' length, ln length or ln state
+    floats, or over ln lag within the measurement's own series. ln: the measurement enters as its natural logarithm.
     support, contradict: margins δs and δc in the unit of the estimand.
     corpus: the atom exists only in studies that were given a real text.
     """
@@ -105,10 +122,22 @@ class Atom(BaseModel):
     estimand: str
     unit: str
     test: Literal[
-        "one_sample", "two_sample", "paired", "maximum", "tost", "tost_difference", "rounds", "exact", "descriptive"
+        "one_sample",
+        "two_sample",
+        "paired",
+        "maximum",
+        "tost",
+        "tost_difference",
+        "rounds",
+        "proportions",
+        "time_to_solve",
+        "exact",
+        "descriptive",
     ]
     measurement: str
-    against: str | None = None
+    against: str | float | None = None
+    slope_over: Literal["length", "ln_length", "ln_state_floats", "ln_lag"] | None = None
+    ln: bool = False
     sign: Literal[1, -1] = 1
     corpus: bool = False
     arms: dict[str, Arm] = Field(min_length=1)
@@ -129,6 +158,13 @@ class Atom(BaseModel):
         margin = NEEDED_MARGIN.get(self.test)
         if margin and getattr(self, margin) is None:
             raise ValueError(f"test {self.test} needs the margin {margin!r}")
+        measured = NEEDED_MEASUREMENT.get(self.test, self.measurement)
+        if self.measurement != measured:
+            raise ValueError(f"test {self.test} is about the measurement {measured!r}, not {self.measurement!r}")
+        if self.test in SLOPELESS and (self.slope_over or self.ln or self.against is not None):
+            raise ValueError(f"test {self.test} takes cells as they are; leave out slope_over, ln and against")
+        if self.test in NEEDED_MEASUREMENT and self.sign != 1:
+            raise ValueError(f"test {self.test} has its orientation by its arms; swap them and leave out sign")
         return self
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from seqbench import variant
-from seqbench.judge import stats, table
+from seqbench.judge import capacity, stats, table, testing
 from seqbench.judge.rules import AtomLevels, AtomP
 from seqbench.judge.stats import Array, Bounds
 from seqbench.judge.table import Tables
@@ -30,11 +30,34 @@ EXCLUDED = "excluded"
 STRUCTURAL = "missing"
 VALUE = "value"
 CONTENDED = "contended"
-ZERO_IS_CHANCE = ("recall_far", "recall_auc", "recall_by_lag", "r2")
-"""Normalised recall and R²: 0 is chance and 1 is perfect, whatever the task."""
-SHARES = ("order_drop", "flip_rate", "order_symmetry")
-"""Between 0 and 1 and without a chance predictor: a diverged cell has no value there. It is left out but counted as
-failed, so that the verdict must also hold with 0 and with 1 in its place."""
+SOLVED, STEPS_TO_SOLVE = "solved", "steps_to_solve"
+BITS_RECALLED, CAPACITY = "bits_recalled", "capacity"
+RECORDED: Mapping[str, str] = {SOLVED: STEPS_TO_SOLVE, CAPACITY: BITS_RECALLED}
+"""What the records hold in place of a measurement that is derived here."""
+ZERO_IS_CHANCE = ("recall", "recall_far", "recall_auc", "recall_by_lag", "r2", SOLVED)
+"""Normalised recall, R² and being solved: 0 is chance and 1 is perfect, whatever the task."""
+NATURAL: Mapping[str, tuple[float, float]] = {
+    "order_drop": (0.0, 1.0),
+    "flip_rate": (0.0, 1.0),
+    "order_symmetry": (0.0, 1.0),
+    "r2_drop": (0.0, 1.0),
+    "answer_change": (0.0, math.sqrt(2)),
+}
+"""Measurements without a chance predictor: a diverged cell has no value there. It is left out but counted as failed, so
+that the verdict must also hold with the least and with the greatest value in its place: an answer that order does not
+touch, and one that is all lost or as unlike as that to other items."""
+OVER_CELLS = ("length", "ln_length", "ln_state_floats")
+"""The axes on which a cell is one point; ln lag lies within a cell."""
+ROW_COLUMNS = (
+    table.FINGERPRINT,
+    table.SEED,
+    table.STATUS,
+    table.ERROR,
+    table.LENGTH,
+    table.WIDTH,
+    table.LAYERS,
+    table.STEPS,
+)
 CUDA = "cuda"
 CHANCE_COLUMN = {
     "bits_per_character": "order0_bits_per_character",
@@ -103,7 +126,7 @@ class Evidence:
 def gather(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, claim: str) -> Evidence:
     """Return what the study's tables say about one atom of a claim."""
     arms = {key: _arm_rows(arm, atom, tables, rules) for key, arm in atom.arms.items()}
-    shown = tuple(_arm_data(key, atom.arms[key].model, rows) for key, rows in arms.items())
+    shown = tuple(_arm_data(key, atom, rows) for key, rows in arms.items())
     controls = tuple(_control(control, atom, tables, rules) for control in atom.controls)
     known = Evidence(name, atom, "not tested", arms=shown, controls=controls)
     if atom.test == "descriptive":
@@ -114,37 +137,13 @@ def gather(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, cla
     failed = [control for control in controls if not control.passed]
     if failed:
         return replace(known, state="vacuous", reason=_why_vacuous(failed[0]))
-    if atom.test == "rounds":
-        return _timed(known, arms, tables)
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{claim}/{name}".encode()).digest()[:8]))
-    return _tested(known, arms, rng)
+    return _timed(known, arms, tables, rng) if atom.test == "rounds" else _tested(known, arms, rng)
 
 
 def bounds(evidence: Evidence, levels: AtomLevels) -> Bounds:
-    """Return the confidence bounds of θ, each one-sided at the level of its direction.
-
-    Of a maximum, the lower bound is the largest of the arms' bounds at level/k and the upper one the largest
-    at level. Of an exact atom: the least and the greatest value.
-    """
-    if not evidence.samples:
-        return stats.NOWHERE
-    if evidence.atom.test in ("two_sample", "tost_difference"):
-        subject, reference = evidence.samples
-        upper = levels.contradict if evidence.atom.test == "two_sample" else levels.support
-        return stats.welch_bounds(subject, reference, lower_level=levels.support, upper_level=upper)
-    if evidence.atom.test == "rounds":
-        return stats.paired_rounds_bounds(evidence.samples, lower_level=levels.support, upper_level=levels.contradict)
-    if evidence.atom.test == "exact":  # all that was seen: no level is involved
-        return Bounds(float(evidence.samples[0].min()), float(evidence.samples[0].max()))
-    if evidence.atom.test == "tost":  # an interval of 1 − 2·level on both sides, of the arm nearest to zero
-        level = levels.support / len(evidence.samples)
-        nearest = min(evidence.samples, key=lambda values: abs(values.mean()))
-        return stats.t_bounds(nearest, lower_level=level, upper_level=level)
-    lower_level = levels.support / len(evidence.samples)
-    found = [
-        stats.t_bounds(values, lower_level=lower_level, upper_level=levels.contradict) for values in evidence.samples
-    ]
-    return Bounds(max(item.lower for item in found), max(item.upper for item in found))
+    """Return the confidence bounds of θ, each one-sided at the level of its direction."""
+    return testing.bounds(evidence.atom, evidence.samples, levels)
 
 
 def claim_cells(atoms: Iterable[Atom], cells: pd.DataFrame) -> pd.DataFrame:
@@ -159,8 +158,9 @@ def claim_cells(atoms: Iterable[Atom], cells: pd.DataFrame) -> pd.DataFrame:
 def matches(arm: Arm, cells: pd.DataFrame) -> "pd.Series[bool]":
     """Return which rows of a cells frame belong to an arm: every field that it gives equals the cell's."""
     found = (cells[table.TASK] == arm.task) & (cells[table.PROBE] == (arm.probe or ""))
+    if arm.length is not None:
+        found &= cells[table.LENGTH].isin((arm.length,) if isinstance(arm.length, int) else arm.length)
     for column, wanted in (
-        (table.LENGTH, arm.length),
         (table.WIDTH, arm.width),
         (table.LAYERS, arm.layers),
         (table.BATCH, arm.batch),
@@ -210,76 +210,199 @@ def _arm_rows(arm: Arm, atom: Atom, tables: Tables, rules: Preregistration) -> p
     # the data, not of the model.
     same_task = tables.cells[tables.cells[table.TASK] == arm.task][table.FINGERPRINT]
     around = tables.wide.reindex(index=same_task, columns=needed).astype(float).mean().to_dict()
-    result = rows[[table.FINGERPRINT, table.SEED, table.STATUS, table.ERROR]].copy()
+    result = rows[list(ROW_COLUMNS)].copy()
     status_rule = result[table.STATUS].map(lambda status: rules.failures.get(status, VALUE))
-    value = wide[atom.measurement].where(np.isfinite(wide[atom.measurement]))
-    chance = _chance(atom.measurement, wide, around)
+    value = _values(atom, result, wide, tables)
+    result["symbol_bits"], result["state_floats"] = _size_of_memory(result, wide)
+    chance = _chance(atom, result, wide, around)
     as_chance = status_rule.isin(["chance", "worst"]) | (
         value.isna() & (status_rule == VALUE) & (result[table.STATUS] != "ok")
     )
+    if atom.measurement in (SOLVED, STEPS_TO_SOLVE):  # a cell that diverged did not solve its task: that is known
+        as_chance &= value.isna()
     out = status_rule.isin([EXCLUDED, STRUCTURAL]) | (result[table.STATUS] == table.MISSING)
     result["rule"] = status_rule
     result["value"] = value.mask(as_chance, chance).mask(out)
-    result["against"] = wide[atom.against].fillna(around.get(atom.against, math.nan)) if atom.against else 0.0
+    result["against"] = 0.0
+    if isinstance(atom.against, str):
+        result["against"] = wide[atom.against].fillna(around.get(atom.against, math.nan))
     result["failed"] = as_chance | (out & (status_rule == EXCLUDED)) | ((result[table.STATUS] == "ok") & value.isna())
-    result["low"], result["high"] = _limits(atom.measurement, wide, around, chance)
+    result["low"], result["high"] = _limits(atom, result, wide, around, chance)
     return result.sort_values([table.SEED, "value"]).reset_index(drop=True)
 
 
 def _columns(atom: Atom) -> tuple[str, ...]:
-    extra = (CHANCE_COLUMN.get(atom.measurement), BEST_COLUMN.get(atom.measurement), atom.against)
-    return (atom.measurement, *(name for name in extra if name))
+    recorded = RECORDED.get(atom.measurement, atom.measurement)
+    extra = (CHANCE_COLUMN.get(atom.measurement), BEST_COLUMN.get(atom.measurement))
+    against = atom.against if isinstance(atom.against, str) else None
+    memory = ("load", "state_floats") if recorded == BITS_RECALLED or atom.slope_over == "ln_state_floats" else ()
+    return (recorded, *memory, *(name for name in (*extra, against) if name))
 
 
-def _chance(measurement: str, wide: pd.DataFrame, around: Around) -> "pd.Series[float]":
-    if measurement in ZERO_IS_CHANCE:
+def _values(atom: Atom, rows: pd.DataFrame, wide: pd.DataFrame, tables: Tables) -> "pd.Series[float]":
+    """Return the measurement of every cell, NaN where it has none.
+
+    Steps to solve are those of the budget where it was used up. A task that no score solves is not unsolved: it has no
+    value. Over ln lag the value is the slope of the cell's own series.
+    """
+    found = wide[RECORDED.get(atom.measurement, atom.measurement)]
+    if atom.measurement in (SOLVED, STEPS_TO_SOLVE):
+        known = found.notna() & ~((rows[table.STATUS] == "ok") & np.isinf(found))
+        values = np.isfinite(found).astype(float) if atom.measurement == SOLVED else found.clip(upper=rows[table.STEPS])
+        return values.where(known)
+    if atom.slope_over == "ln_lag":
+        return rows[table.FINGERPRINT].map(_slopes_over_lag(atom, rows, tables)).astype(float)
+    return found.where(np.isfinite(found))
+
+
+def _slopes_over_lag(atom: Atom, rows: pd.DataFrame, tables: Tables) -> dict[str, float]:
+    """Return the slope of a measurement's series over ln lag: fingerprint -> per e-fold."""
+    points = tables.series[
+        tables.series[table.FINGERPRINT].isin(rows[table.FINGERPRINT])
+        & (tables.series[table.MEASUREMENT] == atom.measurement)
+        & (tables.series[table.AXIS] == "lag")
+    ]
+    return {
+        str(fingerprint): float(stats.per_seed_slope(np.log(_array(one[table.AT])), _logs(atom, one[table.VALUE]))[0])
+        for fingerprint, one in points.groupby(table.FINGERPRINT)
+    }
+
+
+def _logs(atom: Atom, values: "pd.Series[float]") -> Array:
+    """Return a seed's points as one row, as logarithms where the atom asks for them: (1, k)."""
+    row = _array(values)[None]
+    return np.log(np.where(row > 0, row, math.nan)) if atom.ln else row
+
+
+def _size_of_memory(rows: pd.DataFrame, wide: pd.DataFrame) -> tuple["pd.Series[float]", "pd.Series[float]"]:
+    """Return the bits of a written symbol and the state's floats of every cell.
+
+    Neither depends on the seed, so that cells that failed have those of their like; a symbol is a bit where none ran.
+    """
+    if not {"load", "state_floats"} <= set(wide):
+        return pd.Series(math.nan, index=rows.index), pd.Series(math.nan, index=rows.index)
+    floats = wide["state_floats"]
+    bits = (wide["load"] * floats / rows[table.LENGTH]).median()
+    like = floats.groupby([rows[table.WIDTH], rows[table.LAYERS], rows[table.LENGTH]]).transform("mean")
+    return pd.Series(1.0 if math.isnan(bits) else bits, index=rows.index), floats.fillna(like)
+
+
+def _chance(atom: Atom, rows: pd.DataFrame, wide: pd.DataFrame, around: Around) -> "pd.Series[float]":
+    if atom.measurement in (*ZERO_IS_CHANCE, BITS_RECALLED, CAPACITY):
         return pd.Series(0.0, index=wide.index)
-    column = CHANCE_COLUMN.get(measurement)
+    if atom.measurement == STEPS_TO_SOLVE:
+        return rows[table.STEPS].astype(float)
+    column = CHANCE_COLUMN.get(atom.measurement)
     if column is None:
         return pd.Series(math.nan, index=wide.index)
     return wide[column].fillna(around[column])
 
 
 def _limits(
-    measurement: str, wide: pd.DataFrame, around: Around, chance: "pd.Series[float]"
+    atom: Atom, rows: pd.DataFrame, wide: pd.DataFrame, around: Around, chance: "pd.Series[float]"
 ) -> tuple["pd.Series[float]", "pd.Series[float]"]:
     """Return the least and the greatest value a failed cell could have had; unbounded: those seen."""
-    if measurement in ZERO_IS_CHANCE:
-        return chance, chance + 1.0
-    if measurement in SHARES:
-        return pd.Series(0.0, index=wide.index), pd.Series(1.0, index=wide.index)
-    if measurement == "accuracy":
-        return chance, pd.Series(1.0, index=wide.index)
+    measurement = atom.measurement
+    written = rows[table.LENGTH] * rows["symbol_bits"]
+    tops = {BITS_RECALLED: written, CAPACITY: written} | dict.fromkeys((*ZERO_IS_CHANCE, "accuracy"), 1.0)
+    if atom.slope_over == "ln_lag":  # a slope within a cell is none of the measurement's values
+        return _everywhere(rows["value"].min(), rows), _everywhere(rows["value"].max(), rows)
+    if measurement in tops:
+        return chance, _everywhere(tops[measurement], rows)
+    if measurement == STEPS_TO_SOLVE:
+        return _everywhere(0.0, rows), chance
+    if measurement in NATURAL:
+        low, high = NATURAL[measurement]
+        return _everywhere(low, rows), _everywhere(high, rows)
     if measurement in BEST_COLUMN:
         column = BEST_COLUMN[measurement]
         return wide[column].fillna(around[column]).fillna(0.0), chance
     seen = wide[measurement][np.isfinite(wide[measurement])]
-    lowest, highest = (seen.min(), seen.max()) if len(seen) else (math.nan, math.nan)
-    return pd.Series(lowest, index=wide.index), pd.Series(highest, index=wide.index)
+    return _everywhere(seen.min(), rows), _everywhere(seen.max(), rows)
+
+
+def _everywhere(value: "float | pd.Series[float]", rows: pd.DataFrame) -> "pd.Series[float]":
+    return pd.Series(value, index=rows.index, dtype=float)
 
 
 def _by_seed(rows: pd.DataFrame, atom: Atom, filling: Filling, *, up: bool) -> "pd.Series[float]":
-    """Return the value of every seed that counts: the mean over its cells, as the seed is the replicate."""
-    value = rows["value"].copy()
-    if filling != "rules":
-        high = (filling == "best") == up
-        value = value.mask(rows["failed"], rows["high"] if high else rows["low"])
-        if atom.test == "tost":  # nearest to zero is best; clearly outside is worst
-            fill = 0.0 if filling == "best" else 2 * (atom.equivalence or 0.0)
-            value = value.mask(rows["failed"], fill)
-        if atom.test == "exact":  # below the bound is best, above it worst
-            value = value.mask(rows["failed"], 0.0 if filling == "best" else 2 * (atom.below or 0.0))
-    counted = pd.DataFrame({"seed": rows[table.SEED], "value": value - rows["against"]}).dropna()
-    return counted.groupby("seed")["value"].mean().sort_index()
+    """Return the value of every seed that counts, as the seed is the replicate.
+
+    It is the mean over the seed's cells, or the slope over them, minus the number that the atom is held against.
+    """
+    value = rows["value"] if filling == "rules" else _filled(rows, atom, filling, up=up)
+    counted = rows.assign(value=value - rows["against"]).dropna(subset=["value"])
+    if atom.measurement == CAPACITY:
+        counted = _capacities(counted)
+    hopeless: list[int] = []
+    if atom.ln and atom.slope_over != "ln_lag":
+        hopeless = sorted(set(counted.loc[counted["value"] <= 0, table.SEED]))
+        counted = counted.assign(value=np.log(counted["value"].where(counted["value"] > 0)))
+    by_seed = counted.groupby(table.SEED)["value"].mean()
+    if atom.slope_over in OVER_CELLS:
+        by_seed = _slopes_over_cells(counted.assign(at=_places(counted, atom)))
+        if filling != "rules" and (away := _away_from_its_bound(atom, filling)) is not None:
+            by_seed = by_seed.reindex(sorted(set(rows[table.SEED]))).mask(
+                rows.groupby(table.SEED)["failed"].any(), away
+            )
+    by_seed[hopeless] = -math.inf
+    return by_seed.dropna().sort_index() - (atom.against if isinstance(atom.against, float) else 0.0)
 
 
-def _arm_data(name: str, model: str, rows: pd.DataFrame) -> ArmData:
-    by_seed = rows.dropna(subset=["value"]).groupby(table.SEED)["value"].mean().sort_index()
-    values = by_seed.to_numpy(dtype=float)
-    inside = stats.t_bounds(values, lower_level=0.025, upper_level=0.025)
+def _filled(rows: pd.DataFrame, atom: Atom, filling: Filling, *, up: bool) -> "pd.Series[float]":
+    """Return the values of all cells with those that failed as good, or as bad, for θ as they could have been."""
+    if atom.slope_over not in OVER_CELLS and (away := _away_from_its_bound(atom, filling)) is not None:
+        return rows["value"].mask(rows["failed"], away)
+    high = pd.Series((filling == "best") == up, index=rows.index)
+    if atom.slope_over in OVER_CELLS:  # what lifts the far end of a line lowers its slope at the near end
+        places = _places(rows, atom)
+        high ^= places < places.groupby(rows[table.SEED]).transform("mean")
+    return rows["value"].mask(rows["failed"], rows["high"].where(high, rows["low"]))
+
+
+def _away_from_its_bound(atom: Atom, filling: Filling) -> float | None:
+    """Return what a failed value counts in tests of nearness: zero is best, clearly outside is worst."""
+    bound = {"tost": atom.equivalence, "exact": atom.below}.get(atom.test)
+    if bound is None:
+        return None
+    return 0.0 if filling == "best" else 2 * bound
+
+
+def _places(rows: pd.DataFrame, atom: Atom) -> "pd.Series[float]":
+    """Return where each cell stands on the axis of the slope."""
+    at = rows["state_floats"] if atom.slope_over == "ln_state_floats" else rows[table.LENGTH].astype(float)
+    return at if atom.slope_over == "length" else pd.Series(np.log(at), index=rows.index)
+
+
+def _slopes_over_cells(points: pd.DataFrame) -> "pd.Series[float]":
+    """Return the slope of every seed's values over `at`; cells at one place count as their mean."""
+    grid = points.pivot_table(index=table.SEED, columns="at", values="value", aggfunc="mean")
+    found = stats.per_seed_slope(grid.columns.to_numpy(dtype=float), grid.to_numpy(dtype=float))
+    return pd.Series(found, index=grid.index)
+
+
+def _capacities(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for every seed and size of model: the capacity fitted over its lengths, in bits."""
+    written = rows.assign(written=rows[table.LENGTH] * rows["symbol_bits"])
+    found = [
+        group.iloc[:1].assign(
+            value=capacity.capacity(_array(group["written"]), _array(group["value"])),
+            state_floats=group["state_floats"].mean(),
+        )
+        for _, group in written.groupby([table.SEED, table.WIDTH, table.LAYERS])
+    ]
+    return pd.concat(found) if found else rows
+
+
+def _arm_data(name: str, atom: Atom, rows: pd.DataFrame) -> ArmData:
+    """Return what is printed of an arm: the measurement of each seed, whatever it is held against."""
+    itself = atom.model_copy(update={"against": None})
+    values = _array(_by_seed(rows.assign(against=0.0), itself, "rules", up=True))
+    values = values[np.isfinite(values)]
+    inside = stats.mean_bounds(values, lower_level=0.025, upper_level=0.025)
     return ArmData(
         name=name,
-        model=model,
+        model=atom.arms[name].model,
         planned=len(rows),
         ran=int((rows[table.STATUS] != table.MISSING).sum()),
         excluded=int((rows["rule"] == EXCLUDED).sum()),
@@ -298,8 +421,10 @@ def finite(value: float | None) -> float | None:
 
 def _control(control: Control, atom: Atom, tables: Tables, rules: Preregistration) -> ControlResult:
     arm = atom.arms[control.arm]
-    asked = atom.model_copy(update={"measurement": control.measurement, "against": None})
-    data = _arm_data(control.arm, arm.model, _arm_rows(arm, asked, tables, rules))
+    asked = atom.model_copy(
+        update={"measurement": control.measurement, "against": None, "slope_over": None, "ln": False}
+    )
+    data = _arm_data(control.arm, asked, _arm_rows(arm, asked, tables, rules))
     return ControlResult(control.arm, arm.model, control.measurement, data.mean, control.above)
 
 
@@ -327,6 +452,17 @@ def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
         return f"{structural} of {planned} cells are structurally impossible"
     if any(_by_seed(arms[name], atom, "rules", up=True).empty for name in names):
         return _why_no_value(pd.concat([arms[name] for name in names]), atom.measurement)
+    return _why_not_comparable(arms, atom)
+
+
+def _why_not_comparable(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
+    """Return why values that there are cannot be compared by seed."""
+    if atom.test in ("proportions", "time_to_solve"):
+        crowded = [name for name in deciding(atom) if arms[name][table.SEED].duplicated().any()]
+        if crowded:
+            return f"the arm {crowded[0]!r} has several cells of a seed; name the length, width and parameters"
+    if atom.test == "paired" and _samples(atom, arms, "rules")[0].size == 0:
+        return "no seed has a value in both arms"
     return ""
 
 
@@ -346,21 +482,23 @@ def _tested(known: Evidence, arms: dict[str, pd.DataFrame], rng: np.random.Gener
     atom = known.atom
     samples = _samples(atom, arms, "rules")
     failed = sum(int(arms[name]["failed"].sum()) for name in deciding(atom))
-    p = _p(atom, samples, rng)
+    p = testing.p_values(atom, samples, rng)
     reason = ""
     if failed:
-        best, worst = (_p(atom, _samples(atom, arms, filling), rng) for filling in ("best", "worst"))
+        best, worst = (testing.p_values(atom, _samples(atom, arms, filling), rng) for filling in ("best", "worst"))
         reason = (
             f"{failed} failed cells; p of support {p.support:.3g} as pre-registered, "
             f"{best.support:.3g} if all were best, {worst.support:.3g} if all were worst"
         )
         p = AtomP(max(p.support, best.support, worst.support), max(p.contradict, best.contradict, worst.contradict))
-    effect, spread = _effect(atom, samples)
+    if not testing.are_numbers(samples):
+        reason = f"{atom.measurement} has a value whose logarithm is not finite" + (f"; {reason}" if reason else "")
+    effect, spread = testing.effect(atom, samples)
     n = min(len(values) for values in samples)
     return replace(known, state="tested", reason=reason, effect=effect, spread=spread, n=n, p=p, samples=samples)
 
 
-def _timed(known: Evidence, arms: dict[str, pd.DataFrame], tables: Tables) -> Evidence:
+def _timed(known: Evidence, arms: dict[str, pd.DataFrame], tables: Tables, rng: np.random.Generator) -> Evidence:
     """Return the evidence of the paired rounds of two models: one sample per process.
 
     Rounds are paired within their panel alone. Panels of one machine at the same sizes, batch and threads are
@@ -371,10 +509,8 @@ def _timed(known: Evidence, arms: dict[str, pd.DataFrame], tables: Tables) -> Ev
         return replace(known, reason="no round of one panel has both models")
     order = sorted(kinds, key=lambda kind: (-sum(len(values) for values in kinds[kind]), kind))
     samples = kinds[order[0]]
-    support, contradict = known.atom.support or 0.0, known.atom.contradict
-    rounds = known.atom.sign * np.concatenate(samples)
     samples = tuple(known.atom.sign * values for values in samples)
-    found = AtomP(stats.paired_rounds(samples, support).greater, stats.paired_rounds(samples, contradict).less)
+    effect, spread = testing.effect(known.atom, samples)
     reasons = []
     if stats.processes_differ(samples):
         reasons.append(f"processes differ by more than their rounds do: Student's t on {len(samples)} process medians")
@@ -387,10 +523,10 @@ def _timed(known: Evidence, arms: dict[str, pd.DataFrame], tables: Tables) -> Ev
         known,
         state="tested",
         reason="; ".join(reasons),
-        effect=float(np.median(rounds)),
-        spread=_sd(rounds),
-        n=len(rounds),
-        p=found,
+        effect=effect,
+        spread=spread,
+        n=sum(map(len, samples)),
+        p=testing.p_values(known.atom, samples, rng),
         samples=samples,
     )
 
@@ -424,20 +560,25 @@ def log_ratios(subject: pd.DataFrame, reference: pd.DataFrame) -> list[Array]:
 
 def _samples(atom: Atom, arms: dict[str, pd.DataFrame], filling: Filling) -> tuple[Array, ...]:
     """Return the values that are tested: θ by seed for one-arm tests, both oriented arms for two_sample."""
-    if atom.test == "tost":
-        return tuple(_array(_by_seed(rows, atom, filling, up=True)) for rows in arms.values())
+    if atom.test in ("tost", "exact"):
+        return tuple(_array(_by_seed(arms[name], atom, filling, up=True)) for name in deciding(atom))
+    if atom.test == "tost_difference":
+        return _difference_samples(atom, arms, filling)
     up = atom.sign > 0
     if atom.test in ("one_sample", "maximum"):
         return tuple(atom.sign * _array(_by_seed(arms[name], atom, filling, up=up)) for name in deciding(atom))
-    if atom.test == "exact":
-        return (_array(_by_seed(arms["subject"], atom, filling, up=True)),)
-    if atom.test == "tost_difference":
-        return _difference_samples(atom, arms, filling)
-    subject = atom.sign * _by_seed(arms["subject"], atom, filling, up=up)
-    reference = atom.sign * _by_seed(arms["reference"], atom, filling, up=not up)
-    if atom.test == "two_sample":
-        return _array(subject), _array(reference)
-    return (_array((subject - reference).dropna()),)
+    sides = {"subject": up, "reference": not up}
+    if atom.test == "time_to_solve":  # shares of the budget; θ is their ln ratio, which has its orientation by the arms
+        return tuple(_array(_by_seed(_shared(arms[name]), atom, filling, up=side)) for name, side in sides.items())
+    subject, reference = (atom.sign * _by_seed(arms[name], atom, filling, up=side) for name, side in sides.items())
+    if atom.test == "paired":
+        return (_array((subject - reference).dropna()),)
+    return _array(subject), _array(reference)
+
+
+def _shared(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return steps as shares of each cell's budget, so that arms with other budgets can be compared."""
+    return rows.assign(**{name: rows[name] / rows[table.STEPS] for name in ("value", "low", "high")})
 
 
 def _difference_samples(atom: Atom, arms: dict[str, pd.DataFrame], filling: Filling) -> tuple[Array, Array]:
@@ -456,40 +597,3 @@ def _difference_samples(atom: Atom, arms: dict[str, pd.DataFrame], filling: Fill
 
 def _array(values: "pd.Series[float]") -> Array:
     return np.asarray(values, dtype=np.float64)
-
-
-def _p(atom: Atom, samples: tuple[Array, ...], rng: np.random.Generator) -> AtomP:
-    if atom.test == "tost":
-        sided = [stats.tost(values, atom.equivalence or 0.0, rng) for values in samples]
-        return AtomP(stats.bonferroni([item.inside for item in sided]), max(item.outside for item in sided))
-    if atom.test == "tost_difference":
-        found = stats.tost_difference(samples[0], samples[1], atom.equivalence or 0.0)
-        return AtomP(found.inside, found.outside)
-    if atom.test == "exact":  # arithmetic, not chance: certain or undecided
-        inside = samples[0] < (atom.below or 0.0)
-        return AtomP(float(not inside.all()), float(inside.any()))
-    support, contradict = atom.support or 0.0, atom.contradict
-    if atom.test == "two_sample":
-        subject, reference = samples
-        above = stats.two_sample(subject, reference, support, rng)
-        below = above if contradict == support else stats.two_sample(subject, reference, contradict, rng)
-        return AtomP(above.greater, below.less)
-    above_each = [stats.one_sample(values, support, rng).greater for values in samples]
-    below_each = [stats.one_sample(values, contradict, rng).less for values in samples]
-    return AtomP(stats.bonferroni(above_each), max(below_each))
-
-
-def _effect(atom: Atom, samples: tuple[Array, ...]) -> tuple[float, float]:
-    """Return θ and the SD that its n-needed line uses."""
-    if atom.test == "exact":
-        return float(samples[0].max()), _sd(samples[0])
-    if atom.test in ("two_sample", "tost_difference"):
-        subject, reference = samples
-        return float(subject.mean() - reference.mean()), math.hypot(_sd(subject), _sd(reference))
-    key = (lambda values: -abs(values.mean())) if atom.test == "tost" else (lambda values: values.mean())
-    chosen = max(samples, key=key)
-    return float(chosen.mean()), _sd(chosen)
-
-
-def _sd(values: Array) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else math.nan

@@ -5,10 +5,12 @@ H0: θ ≥ margin.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,12 @@ Array = NDArray[np.float64]
 LARGEST_ENUMERATION = 200_000
 """Above this many rearrangements a permutation test draws instead of counting."""
 DRAWS = 19_999
-"""Rearrangements drawn where they cannot be counted; with the observed one they make 20 000."""
+"""Rearrangements drawn where they cannot be counted; with the observed one they make 20 000. As many resamples."""
+ENOUGH_TO_RESAMPLE = 20
+"""From so many values on a bootstrap interval covers what it promises; below, Student's t covers better."""
+RESAMPLING_SEED = 0
+"""Resamples are drawn alike for every sample, so that a bound depends on data and level alone and never disagrees by
+chance with the p-value that it inverts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +61,14 @@ def t_one_sample(values: Array, margin: float) -> Pair:
     """
     if len(values) < 2:
         return NEVER
-    return _t_tails(values.mean() - margin, _standard_error(values), len(values) - 1)
+    return t_tails(values.mean() - margin, _standard_error(values), len(values) - 1)
 
 
 def t_bounds(values: Array, *, lower_level: float, upper_level: float) -> Bounds:
     """Return mean ± t(1 − level, n − 1) · s / √n, each bound one-sided at its own level."""
     if len(values) < 2:
         return NOWHERE
-    return _t_interval(values.mean(), _standard_error(values), len(values) - 1, lower_level, upper_level)
+    return t_interval(values.mean(), _standard_error(values), len(values) - 1, lower_level, upper_level)
 
 
 def sign_flip(values: Array, margin: float, rng: np.random.Generator) -> Pair:
@@ -89,7 +96,7 @@ def welch(subject: Array, reference: Array, margin: float) -> Pair:
     if min(len(subject), len(reference)) < 2:
         return NEVER
     error, freedom = _welch_error(subject, reference)
-    return _t_tails(subject.mean() - reference.mean() - margin, error, freedom)
+    return t_tails(subject.mean() - reference.mean() - margin, error, freedom)
 
 
 def welch_bounds(subject: Array, reference: Array, *, lower_level: float, upper_level: float) -> Bounds:
@@ -97,7 +104,7 @@ def welch_bounds(subject: Array, reference: Array, *, lower_level: float, upper_
     if min(len(subject), len(reference)) < 2:
         return NOWHERE
     error, freedom = _welch_error(subject, reference)
-    return _t_interval(subject.mean() - reference.mean(), error, freedom, lower_level, upper_level)
+    return t_interval(subject.mean() - reference.mean(), error, freedom, lower_level, upper_level)
 
 
 def permutation(subject: Array, reference: Array, margin: float, rng: np.random.Generator) -> Pair:
@@ -120,14 +127,87 @@ def permutation(subject: Array, reference: Array, margin: float, rng: np.random.
     return _tails(drawn, observed, drawn=True)
 
 
+def bca(samples: Sequence[Array], margin: float) -> Pair:
+    """Return the test that inverts `bca_bounds`: the least level at which the bound clears the margin.
+
+    Levels are multiples of 1 / (DRAWS + 1), as finely as the resamples can tell.
+    """
+    if not any(np.ptp(values) for values in samples):
+        return t_tails(_contrast_of(samples) - margin, 0.0, 1.0)
+    drawn = _resampled(samples)
+    levels = np.arange(1, DRAWS + 1) / (DRAWS + 1)
+    above = bisect_left(levels, x=True, key=lambda level: _bca_bound(samples, drawn, level, "greater") > margin)
+    below = bisect_left(levels, x=True, key=lambda level: _bca_bound(samples, drawn, level, "less") < margin)
+    return Pair((above + 1) / (DRAWS + 1), (below + 1) / (DRAWS + 1))
+
+
+def bca_bounds(samples: Sequence[Array], *, lower_level: float, upper_level: float) -> Bounds:
+    """Return bias-corrected and accelerated bootstrap bounds (Efron 1987), each one-sided at its own level.
+
+    Of a mean where one sample is given, of mean(first) − mean(second) where two are. Without spread: the value itself.
+    """
+    if not any(np.ptp(values) for values in samples):
+        return Bounds(_contrast_of(samples), _contrast_of(samples))
+    drawn = _resampled(samples)
+    return Bounds(
+        _bca_bound(samples, drawn, lower_level, "greater"),
+        _bca_bound(samples, drawn, upper_level, "less"),
+    )
+
+
+def mean_test(values: Array, margin: float) -> Pair:
+    """Return the test of a mean that `mean_bounds` inverts: Student's t, or BCa from `ENOUGH_TO_RESAMPLE` values on."""
+    return bca((values,), margin) if _enough(values) else t_one_sample(values, margin)
+
+
+def mean_bounds(values: Array, *, lower_level: float, upper_level: float) -> Bounds:
+    """Return the bounds of a mean: by Student's t, or by BCa from `ENOUGH_TO_RESAMPLE` values on."""
+    if _enough(values):
+        return bca_bounds((values,), lower_level=lower_level, upper_level=upper_level)
+    return t_bounds(values, lower_level=lower_level, upper_level=upper_level)
+
+
+def difference_test(subject: Array, reference: Array, margin: float) -> Pair:
+    """Return the test of mean(subject) − mean(reference) that `difference_bounds` inverts: Welch's t, or BCa."""
+    if _enough(subject, reference):
+        return bca((subject, reference), margin)
+    return welch(subject, reference, margin)
+
+
+def difference_bounds(subject: Array, reference: Array, *, lower_level: float, upper_level: float) -> Bounds:
+    """Return the bounds of mean(subject) − mean(reference): Welch's, or BCa where both arms have enough values."""
+    if _enough(subject, reference):
+        return bca_bounds((subject, reference), lower_level=lower_level, upper_level=upper_level)
+    return welch_bounds(subject, reference, lower_level=lower_level, upper_level=upper_level)
+
+
 def one_sample(values: Array, margin: float, rng: np.random.Generator) -> Pair:
-    """Return Student's and the sign-flip test of one mean together: the larger p-value of each direction."""
-    return t_one_sample(values, margin).worse(sign_flip(values, margin, rng))
+    """Return `mean_test` and the sign-flip test of one mean together: the larger p-value of each direction.
+
+    So a mean passes a margin at a level only if its bound at that level does.
+    """
+    return mean_test(values, margin).worse(sign_flip(values, margin, rng))
 
 
 def two_sample(subject: Array, reference: Array, margin: float, rng: np.random.Generator) -> Pair:
-    """Return Welch's test and the permutation test together: the larger p-value of each direction."""
-    return welch(subject, reference, margin).worse(permutation(subject, reference, margin, rng))
+    """Return `difference_test` and the permutation test together: the larger p-value of each direction."""
+    return difference_test(subject, reference, margin).worse(permutation(subject, reference, margin, rng))
+
+
+def per_seed_slope(x: Array, y_by_seed: Array) -> Array:
+    """Return the least-squares slope of each seed's points: (k,), (n, k) -> (n,).
+
+    Points of one seed are no replicates of each other, so the slopes are what is tested. A point that is not finite is
+    left out; a seed with fewer than two different x has no slope: NaN.
+    """
+    known = np.isfinite(y_by_seed)
+    counts = known.sum(axis=1, keepdims=True)
+    centres = np.where(known, x, 0.0).sum(axis=1, keepdims=True) / np.maximum(counts, 1)
+    away = np.where(known, x - centres, 0.0)  # (n, k)
+    squares = (away**2).sum(axis=1)
+    rise = (away * np.where(known, y_by_seed, 0.0)).sum(axis=1)
+    slopes = np.divide(rise, squares, out=np.full(len(rise), math.nan), where=squares > 0)
+    return np.asarray(slopes, dtype=np.float64)
 
 
 def sign_test(values: Array, margin: float) -> Pair:
@@ -210,11 +290,11 @@ def tost(values: Array, equivalence: float, rng: np.random.Generator) -> Equival
 
 
 def tost_difference(subject: Array, reference: Array, equivalence: float) -> Equivalence:
-    """Return the two one-sided Welch tests of |mean(subject) − mean(reference)| < Δ.
+    """Return the two one-sided tests (`difference_test`) of |mean(subject) − mean(reference)| < Δ.
 
-    inside ≤ α exactly when Welch's 1 − 2α interval lies within (−Δ, Δ).
+    inside ≤ α exactly when the 1 − 2α interval of `difference_bounds` lies within (−Δ, Δ).
     """
-    low, high = welch(subject, reference, -equivalence), welch(subject, reference, equivalence)
+    low, high = (difference_test(subject, reference, margin) for margin in (-equivalence, equivalence))
     return Equivalence(inside=max(low.greater, high.less), outside=min(low.less, high.greater))
 
 
@@ -271,6 +351,38 @@ def _depth(n: int, level: float) -> int:
     return int((stats.binom.cdf(np.arange(n), n, 0.5) <= level).sum())
 
 
+def _enough(*samples: Array) -> bool:
+    return min(map(len, samples)) >= ENOUGH_TO_RESAMPLE
+
+
+def _contrast(first: Array, second: Array | None = None, axis: int = -1) -> Any:
+    """Return the mean of one sample, or the difference of two means, along an axis."""
+    return first.mean(axis=axis) - (0.0 if second is None else second.mean(axis=axis))
+
+
+def _contrast_of(samples: Sequence[Array]) -> float:
+    return float(_contrast(samples[0], samples[1] if len(samples) > 1 else None))
+
+
+def _resampled(samples: Sequence[Array]) -> Any:
+    """Return scipy's bootstrap result, whose resamples serve every level."""
+    rng = np.random.default_rng(RESAMPLING_SEED)
+    return stats.bootstrap(samples, _contrast, n_resamples=DRAWS, batch=2000, method="BCa", rng=rng)
+
+
+def _bca_bound(samples: Sequence[Array], drawn: Any, level: float, side: str) -> float:
+    found = stats.bootstrap(
+        samples,
+        _contrast,
+        n_resamples=0,
+        bootstrap_result=drawn,
+        confidence_level=1 - level,
+        alternative=side,
+        method="BCa",
+    ).confidence_interval
+    return float(found.low if side == "greater" else found.high)
+
+
 def _standard_error(values: Array) -> float:
     return float(values.std(ddof=1) / math.sqrt(len(values)))
 
@@ -283,14 +395,16 @@ def _welch_error(subject: Array, reference: Array) -> tuple[float, float]:
     return math.sqrt(u + v), freedom
 
 
-def _t_tails(distance: float, error: float, freedom: float) -> Pair:
+def t_tails(distance: float, error: float, freedom: float) -> Pair:
+    """Return the p-values of a distance from the margin with this standard error; without error it is known."""
     if error == 0.0:  # every value alike: the mean is known, and t would be 0/0 or infinite
         return Pair(float(distance <= 0), float(distance >= 0))
     t = distance / error
     return Pair(float(stats.t.sf(t, freedom)), float(stats.t.cdf(t, freedom)))
 
 
-def _t_interval(mean: float, error: float, freedom: float, lower_level: float, upper_level: float) -> Bounds:
+def t_interval(mean: float, error: float, freedom: float, lower_level: float, upper_level: float) -> Bounds:
+    """Return the bounds that invert `t_tails`."""
     down, up = special.stdtrit(freedom, 1 - lower_level), special.stdtrit(freedom, 1 - upper_level)
     return Bounds(float(mean - down * error), float(mean + up * error))
 

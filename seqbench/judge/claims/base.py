@@ -15,7 +15,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from seqbench.judge import evidence, rules, stats, table
+from seqbench.judge import evidence, proportions, rules, stats, table
 from seqbench.judge.evidence import ArmData, ControlResult, Evidence, finite
 from seqbench.judge.rules import AtomLevels, AtomP, Node, Verdict
 from seqbench.judge.table import Tables
@@ -330,9 +330,11 @@ def _word(item: Evidence, levels: AtomLevels) -> Verdict:
 def _more_seeds(item: Evidence, levels: AtomLevels) -> str:
     """Return how many seeds would decide an inconclusive atom if effect and spread stay as they are."""
     undecided = item.p is not None and _word(item, levels) == Verdict.INCONCLUSIVE
-    if not undecided or item.atom.test in ("tost", "tost_difference", "exact"):
+    if not undecided or item.atom.test in ("tost", "tost_difference", "exact", "time_to_solve"):
         return ""
-    if item.n < 2 or item.effect is None or item.spread is None:
+    if item.effect is None:
+        return ""
+    if item.n < 2 or item.spread is None:
         return "one seed decides nothing"
     above = item.effect > (item.atom.support or 0.0)
     if not above and item.effect >= item.atom.contradict:
@@ -348,6 +350,10 @@ def _seeds_needed(item: Evidence, levels: AtomLevels, *, above: bool) -> str:
     level = levels.support if above else levels.contradict
     # The largest of k arms passes where one of them passes at a k-th of the level.
     level = level / len(item.samples) if above and item.atom.test == "maximum" else level
+    if item.atom.test == "proportions":
+        shares = [float(values.mean()) for values in item.samples]
+        needed = proportions.trials_needed(shares[0], shares[1], margin, level=level)
+        return "" if needed is None else f"about {needed} seeds per arm would be needed if the shares stay"
     needed = stats.seeds_needed(item.effect or 0.0, item.spread or 0.0, margin, level=level)
     if needed is None:
         return "more than 1000 seeds would be needed if effect and spread stay"

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
 
@@ -270,3 +270,111 @@ def test_arms_far_apart_are_outside_the_margin():
     """A difference of ten with a margin of one is outside, not inside."""
     found = stats.tost_difference(SKEWED + 10, OTHER, 1.0)
     assert (found.inside, found.outside) == pytest.approx((1.0, 0.0), abs=1e-4)
+
+
+def skewed(n, seed=6):
+    return np.random.default_rng(seed).exponential(1.0, n) ** 2
+
+
+def test_bca_bounds_are_scipys():
+    """Each bound is one-sided at its own level, from the resamples of a fixed generator."""
+    values = skewed(24)
+    found = stats.bca_bounds((values,), lower_level=0.01, upper_level=0.05)
+
+    def expected(level):
+        drawn = np.random.default_rng(stats.RESAMPLING_SEED)
+        both = reference.bootstrap(
+            (values,), np.mean, n_resamples=stats.DRAWS, confidence_level=1 - 2 * level, rng=drawn
+        )
+        return both.confidence_interval
+
+    assert (found.lower, found.upper) == pytest.approx((expected(0.01).low, expected(0.05).high), rel=1e-6)
+
+
+def test_bca_bounds_of_a_difference_are_scipys():
+    """Both arms are resampled, each for itself."""
+    first, second = skewed(24), skewed(30, seed=7)
+
+    def difference(x, y, axis):
+        return np.mean(x, axis=axis) - np.mean(y, axis=axis)
+
+    expected = reference.bootstrap(
+        (first, second),
+        difference,
+        n_resamples=stats.DRAWS,
+        batch=2000,
+        confidence_level=0.90,
+        rng=np.random.default_rng(stats.RESAMPLING_SEED),
+    ).confidence_interval
+    found = stats.difference_bounds(first, second, lower_level=0.05, upper_level=0.05)
+    assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high))
+
+
+def test_bca_follows_skewness_where_t_does_not():
+    """The long tail lies above: both bounds stand higher than Student's symmetric ones."""
+    levels = {"lower_level": 0.05, "upper_level": 0.05}
+    found, symmetric = stats.bca_bounds((skewed(24),), **levels), stats.t_bounds(skewed(24), **levels)
+    assert (found.lower > symmetric.lower, found.upper > symmetric.upper) == (True, True)
+
+
+def test_bca_p_is_the_level_at_which_the_bound_reaches_the_margin():
+    """At p the bound clears the margin, a little below p it does not, in both directions."""
+    values, margin = skewed(24), 1.0
+    p = stats.bca((values,), margin)
+    at = stats.bca_bounds((values,), lower_level=p.greater, upper_level=p.less)
+    short = stats.bca_bounds((values,), lower_level=p.greater - 1e-4, upper_level=p.less - 1e-4)
+    assert short.lower <= margin < at.lower
+    assert at.upper < margin <= short.upper
+
+
+def test_twenty_values_are_resampled_and_nineteen_are_not():
+    """The rule changes at n = 20, of both arms where there are two."""
+    levels = {"lower_level": 0.02, "upper_level": 0.05}
+    assert stats.mean_bounds(skewed(19), **levels) == stats.t_bounds(skewed(19), **levels)
+    assert stats.mean_bounds(skewed(20), **levels) == stats.bca_bounds((skewed(20),), **levels)
+    assert stats.difference_bounds(skewed(30), OTHER, **levels) == stats.welch_bounds(skewed(30), OTHER, **levels)
+    assert stats.mean_test(skewed(19), 1.0) == stats.t_one_sample(skewed(19), 1.0)
+    assert stats.mean_test(skewed(20), 1.0) == stats.bca((skewed(20),), 1.0)
+
+
+def test_many_equal_values_are_known():
+    """Without spread the bound is the value, and the test agrees with it, as Student's does."""
+    alike = np.full(25, 2.0)
+    assert stats.mean_bounds(alike, lower_level=0.01, upper_level=0.05) == stats.Bounds(2.0, 2.0)
+    assert stats.mean_test(alike, 1.0) == stats.Pair(0.0, 1.0)
+    assert stats.mean_test(alike, 2.0) == stats.Pair(1.0, 1.0)
+
+
+def test_the_bootstrap_has_its_say_in_the_joint_test():
+    """A long tail above makes an upper bound uncertain: BCa's p is the largest of the three, and rules."""
+    values, margin = skewed(24), 3.5
+    found = stats.one_sample(values, margin, rng()).less
+    assert found == stats.bca((values,), margin).less
+    assert found > max(stats.t_one_sample(values, margin).less, stats.sign_flip(values, margin, rng()).less)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([5, 12, 20, 26]), st.sampled_from([0.00625, 0.05, 0.3]))
+@settings(max_examples=25, deadline=None)
+def test_what_passes_a_margin_has_its_bound_beyond_it(seed, n, level):
+    """The joint test never confirms what the interval at the same level leaves open."""
+    values = np.random.default_rng(seed).exponential(1.0, n) - 0.7
+    found = stats.one_sample(values, 0.0, rng())
+    bounds = stats.mean_bounds(values, lower_level=level, upper_level=level)
+    assert found.greater > level or bounds.lower > 0
+    assert found.less > level or bounds.upper < 0
+
+
+def test_slopes_are_scipys_of_each_seed():
+    """One least-squares line per seed; the seeds are not pooled, which would give one slope for all."""
+    x = np.array([1.0, 2.0, 4.0])
+    y = np.array([[0.0, 1.0, 5.0], [3.0, 3.0, -1.0]])
+    expected = [reference.linregress(x, row).slope for row in y]
+    assert list(stats.per_seed_slope(x, y)) == pytest.approx(expected)
+
+
+def test_a_missing_point_leaves_the_line_through_the_others():
+    """Of three points one is not known: the slope is that of the two; of one known point there is none."""
+    x, nan = np.array([1.0, 2.0, 4.0]), math.nan
+    found = stats.per_seed_slope(x, np.array([[0.0, nan, 6.0], [nan, 5.0, nan]]))
+    assert found[0] == pytest.approx(2.0)
+    assert math.isnan(found[1])

@@ -1,0 +1,139 @@
+"""The Bayesian line beside a verdict, never instead of it: how probable θ is above δs, between the margins, below δc.
+
+Metrics (after Kruschke 2013 and Benavoli et al. 2017): values are μ + σ t with Student's t of ν = 4, so that one odd
+seed does not carry the mean away; the priors are flat in μ and in ln σ over thirty times the spread seen, either way.
+Two arms have independent posteriors. Solve rates: Jeffreys' Beta(½, ½) for each arm. All of it is numerical integration
+without a random number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import integrate, special
+
+from seqbench.judge.rules import Verdict
+from seqbench.judge.stats import Array
+
+NU = 4.0
+CONFIDENT = 0.90
+"""From this probability on the posterior says something of its own."""
+_REACH = np.linspace(-6.0, 6.0, 241)  # μ = mean + s/√n · sinh: fine near the mean, 200 standard errors far
+_LOG_SPREADS = np.linspace(-np.log(30.0), np.log(30.0), 69)
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """P(θ > δs), P(δc ≤ θ ≤ δs) and P(θ < δc); of an equivalence P(|θ| < Δ), 0 and P(|θ| ≥ Δ)."""
+
+    support: float
+    rope: float
+    contradict: float
+
+
+def of_mean(values: Array, support: float, contradict: float) -> Posterior | None:
+    """Return the posterior of a mean against its margins; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    return _between(float(1 - _below(values, support)), float(_below(values, contradict)))
+
+
+def of_difference(subject: Array, reference: Array, support: float, contradict: float) -> Posterior | None:
+    """Return the posterior of μ_subject − μ_reference; None where an arm has fewer than two values."""
+    if min(len(subject), len(reference)) < 2:
+        return None
+    return _between(
+        1 - _difference_below(subject, reference, support), _difference_below(subject, reference, contradict)
+    )
+
+
+def of_largest(samples: Sequence[Array], support: float, contradict: float) -> Posterior | None:
+    """Return the posterior of the largest of several independent means."""
+    if min(map(len, samples)) < 2:
+        return None
+    below = [float(np.prod([_below(values, margin) for values in samples])) for margin in (support, contradict)]
+    return _between(1 - below[0], below[1])
+
+
+def of_equivalence(values: Array, equivalence: float) -> Posterior | None:
+    """Return P(|μ| < Δ) and the rest."""
+    if len(values) < 2:
+        return None
+    inside = float(_below(values, equivalence) - _below(values, -equivalence))
+    return Posterior(inside, 0.0, 1 - inside)
+
+
+def of_equal_means(subject: Array, reference: Array, equivalence: float) -> Posterior | None:
+    """Return P(|μ_subject − μ_reference| < Δ) and the rest."""
+    if min(len(subject), len(reference)) < 2:
+        return None
+    high, low = (_difference_below(subject, reference, margin) for margin in (equivalence, -equivalence))
+    return Posterior(high - low, 0.0, 1 - (high - low))
+
+
+def of_shares(subject: Array, reference: Array, support: float, contradict: float) -> Posterior | None:
+    """Return the posterior of p_subject − p_reference, both given as ones and zeros."""
+    if min(len(subject), len(reference)) == 0:
+        return None
+    a, b = (_beta(values) for values in (subject, reference))
+
+    def above(margin: float) -> float:  # ∫ P(p_A > q + margin) dF_B(q), over the quantiles of B
+        return float(integrate.quad(lambda u: _beta_above(special.betaincinv(*b, u) + margin, a), 0, 1, limit=200)[0])
+
+    return _between(above(support), 1 - above(contradict))
+
+
+def disagrees(verdict: Verdict, posterior: Posterior | None) -> bool:
+    """Return whether the posterior, at `CONFIDENT`, says another word than the verdict.
+
+    An atom without a verdict of its own (NOT TESTED, VACUOUS) or without a posterior disagrees with nothing.
+    """
+    if posterior is None or verdict in (Verdict.NOT_TESTED, Verdict.VACUOUS):
+        return False
+    own = Verdict.INCONCLUSIVE
+    if posterior.support >= CONFIDENT:
+        own = Verdict.SUPPORTED
+    elif posterior.contradict >= CONFIDENT:
+        own = Verdict.CONTRADICTED
+    return own is not verdict
+
+
+def _between(support: float, contradict: float) -> Posterior:
+    """Return the three shares, free of the rounding that would make one negative."""
+    above, below = min(1.0, max(0.0, support)), min(1.0, max(0.0, contradict))
+    return Posterior(above, max(0.0, 1 - above - below), below)
+
+
+def _below(values: Array, margin: float | Array) -> Array:
+    """Return P(μ < margin), for each of several margins too."""
+    if np.ptp(values) == 0.0:  # no spread was seen: the mean is known
+        return np.asarray(values[0] < np.asarray(margin), dtype=np.float64)
+    at, share = _mean_posterior(values)
+    below = np.interp(margin, at, np.cumsum(share) - share / 2, left=0.0, right=1.0)
+    return np.asarray(below, dtype=np.float64)
+
+
+def _difference_below(subject: Array, reference: Array, margin: float) -> float:
+    if np.ptp(reference) == 0.0:
+        return float(_below(subject, reference[0] + margin))
+    at, share = _mean_posterior(reference)
+    return float(share @ _below(subject, at + margin))
+
+
+def _mean_posterior(values: Array) -> tuple[Array, Array]:
+    """Return points of μ and the posterior's share of each: (G,), (G,)."""
+    spread, error = values.std(ddof=1), values.std(ddof=1) / np.sqrt(len(values))
+    at = values.mean() + error * np.sinh(_REACH)  # (G,)
+    sigma = spread * np.exp(_LOG_SPREADS)  # (S,)
+    away = ((values - at[:, None])[:, None, :] / sigma[:, None]) ** 2  # (G, S, n)
+    logs = -(NU + 1) / 2 * np.log1p(away / NU).sum(axis=2) - len(values) * np.log(sigma)  # (G, S)
+    weight = np.exp(logs - logs.max()).sum(axis=1) * np.cosh(_REACH)  # dμ = cosh du
+    return at, weight / weight.sum()
+
+
+def _beta(values: Array) -> tuple[float, float]:
+    return float(values.sum()) + 0.5, float(len(values) - values.sum()) + 0.5
+
+
+def _beta_above(share: float, parameters: tuple[float, float]) -> float:
+    return float(1 - special.betainc(*parameters, min(1.0, max(0.0, share))))
