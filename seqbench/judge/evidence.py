@@ -321,10 +321,15 @@ def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
         return f"{ran} of {planned} cells ran"
     structural = sum(int((arms[name]["rule"] == STRUCTURAL).sum()) for name in names)
     if structural:
-        return f"{structural} of {planned} cells are structurally impossible"
+        return f"{structural} of {planned} cells are structural{_first_reason(arms[name] for name in names)}"
     if any(_by_seed(arms[name], atom, "rules", up=True).empty for name in names):
         return _why_no_value(pd.concat([arms[name] for name in names]), atom.measurement)
     return ""
+
+
+def _first_reason(arms: Iterable[pd.DataFrame]) -> str:
+    told = [text for rows in arms for text in rows[rows["rule"] == STRUCTURAL][table.ERROR] if text]
+    return f": {told[0]}" if told else ""
 
 
 def _why_no_value(rows: pd.DataFrame, measurement: str) -> str:
