@@ -8,6 +8,7 @@ best, else between the best rate and its better neighbour. Only losses that a tr
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from seqbench.cell import Cell, RateRule, TrainConfig
@@ -98,6 +99,7 @@ class Refused:
     reason: str
 
 
+@cache
 def grid(rule: RateRule, model: str) -> tuple[Cell, ...]:
     """Return the trials of a rule's grid for a model, seed by seed."""
     return tuple(
@@ -105,6 +107,7 @@ def grid(rule: RateRule, model: str) -> tuple[Cell, ...]:
     )
 
 
+@cache
 def extensions(rule: RateRule, model: str) -> tuple[Cell, ...]:
     """Return the trials of the further rate that the results of the grid choose, one for each seed."""
     further = rule.model_copy(update={"pick": "extension"})
@@ -154,8 +157,9 @@ def further_rate(curves: Mapping[float, Sequence[Curve]]) -> float:
 def expected_best(losses: Sequence[float], draws: int) -> float:
     """Return the expected least loss of so many trials, drawn with replacement from these n: (n,) -> scalar.
 
-    Dodge et al., Show Your Work: Improved Reporting of Experimental Results, EMNLP 2019, equations 2-4, for a
-    loss in place of a score: P(least ≥ v) = P(V ≥ v)^draws, with the empirical distribution of the trials for P.
+    Dodge et al., Show Your Work: Improved Reporting of Experimental Results, EMNLP 2019, with a loss in place of a
+    score: P(least ≥ v) = P(V ≥ v)^draws, and for P the empirical distribution of the trials. It is biased (Tang et al.,
+    Showing Your Work Doesn't Always Work, ACL 2020): a description of these trials, and no estimate for others.
     """
     n = len(losses)
     shares = [((n - place) / n) ** draws - ((n - place - 1) / n) ** draws for place in range(n)]
