@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -64,6 +63,22 @@ def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:
     return value
 
 
+def _pairs(value: object) -> object:
+    return tuple(value.items()) if isinstance(value, Mapping) else value
+
+
+def _told_once(value: tuple[tuple[str, Scalar], ...]) -> tuple[tuple[str, Scalar], ...]:
+    if len({name for name, _ in value}) < len(value):
+        raise ValueError("a parameter stands twice; keep one")
+    return tuple(sorted(value, key=lambda pair: pair[0]))
+
+
+def _rising(value: tuple[float, ...]) -> tuple[float, ...]:
+    if list(value) != sorted(set(value)):
+        raise ValueError("the rates are ascending and told once")
+    return value
+
+
 def _off(value: object) -> object:
     """Return None for "off": TOML has no null."""
     return None if value == "off" else value
@@ -82,8 +97,10 @@ Layers = Annotated[int, Field(gt=0, le=10**3, strict=True)]
 Steps = Annotated[int, Field(gt=0, le=10**8, strict=True)]
 Sequences = Annotated[int, Field(gt=0, le=10**6, strict=True)]
 TestLengths = Annotated[tuple[Length, ...], AfterValidator(_ascending)]
+Params = Annotated[tuple[tuple[str, PlainScalar], ...], BeforeValidator(_pairs), AfterValidator(_told_once)]
 Few = Annotated[int, Field(gt=0, le=10**4, strict=True)]
 Real = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Rates = Annotated[tuple[Annotated[Real, Field(gt=0)], ...], Field(min_length=3), AfterValidator(_rising)]
 ClipNorm = Annotated[Real | None, Field(gt=0), BeforeValidator(_off)]
 
 
@@ -93,20 +110,34 @@ class TrainConfig(BaseModel):
     AdamW with betas (0.9, 0.95), linear warm-up, then cosine to `final_fraction` of the learning rate; gradients
     clipped to a global norm, or not at all where a suite says `clip_norm = "off"`, which is None here. Every
     `evaluate_every` steps `evaluation_sequences` fresh sequences are scored, and training stops early once the card's
-    `solved_at` is reached twice in a row.
+    `solved_at` is reached twice in a row. learning_rate: None where a rule finds it (see `RateRule`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: Steps
     batch: Sequences
-    learning_rate: Real = Field(gt=0)
+    learning_rate: Real | None = Field(default=None, gt=0)
     warmup_steps: int = Field(default=100, ge=0, le=10**8, strict=True)
     final_fraction: Real = Field(default=0.05, ge=0, le=1)
     clip_norm: ClipNorm = 1.0
     weight_decay: Real = Field(default=0.0, ge=0)
     evaluate_every: Steps = 25
     evaluation_sequences: Sequences = 512
+
+    @property
+    def rate(self) -> float:
+        """Return the learning rate.
+
+        Raises InvalidInput where none was given and no rule has found one yet.
+        """
+        if self.learning_rate is None:
+            raise InvalidInput("this training has no learning rate yet; give one, or run the trials that find it")
+        return self.learning_rate
+
+    def at(self, rate: float) -> "TrainConfig":
+        """Return the same training with this learning rate."""
+        return self.model_copy(update={"learning_rate": rate})
 
 
 class TimingConfig(BaseModel):
@@ -153,6 +184,36 @@ class Match(BaseModel):
         return f"matched in {self.by} to {self.reference}"
 
 
+class RateRule(BaseModel):
+    """How the learning rate of a cell is found: by trials of its model on one task, at one length and size.
+
+    task, params, length, width, layers, match, training: of every trial; the training has no rate of its own.
+    rates: tried by every model; then each model tries one further rate, which the results choose.
+    seeds: of every rate so many, counted from first_seed.
+    pick: "extension" for that further rate, "best" for the best of all that were tried.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: TaskName
+    params: Params = ()
+    length: Length
+    width: Width
+    layers: Layers = 1
+    match: Match | None = None
+    training: TrainConfig
+    rates: Rates
+    seeds: Few
+    first_seed: int = Field(ge=0, le=10**9, strict=True)
+    pick: Literal["extension", "best"]
+
+    @model_validator(mode="after")
+    def _open(self) -> "RateRule":
+        if self.training.learning_rate is not None:
+            raise ValueError("a rule finds the learning rate; leave training.learning_rate out")
+        return self
+
+
 class Cell(BaseModel):
     """One thing to measure: a model (with options and size) on a task at a length, for one seed.
 
@@ -161,6 +222,7 @@ class Cell(BaseModel):
     test_lengths: lengths at which a trained model is tested besides that of its training, ascending.
     timing: None but for cells of the exclusive lane, which are timed in panels.
     match: what finds the width that is built; `width` is then the reference's, and the record has the one reached.
+    rate: what finds the learning rate where training gives none; the record has the one found.
     Cells are ordered by their text.
     """
 
@@ -173,23 +235,12 @@ class Cell(BaseModel):
     seed: int = Field(ge=0, le=10**9, strict=True)
     width: Width
     layers: Layers = 1
-    params: tuple[tuple[str, PlainScalar], ...] = ()
+    params: Params = ()
     test_lengths: TestLengths = ()
     training: TrainConfig | None = None
     timing: TimingConfig | None = None
     match: Match | None = None
-
-    @field_validator("params", mode="before")
-    @classmethod
-    def _pairs(cls, value: object) -> object:
-        return tuple(value.items()) if isinstance(value, Mapping) else value
-
-    @field_validator("params")
-    @classmethod
-    def _sorted(cls, value: tuple[tuple[str, Scalar], ...]) -> tuple[tuple[str, Scalar], ...]:
-        if len({name for name, _ in value}) < len(value):
-            raise ValueError("a parameter stands twice; keep one")
-        return tuple(sorted(value, key=lambda pair: pair[0]))
+    rate: RateRule | None = None
 
     @model_validator(mode="after")
     def _nominal(self) -> "Cell":
@@ -198,6 +249,12 @@ class Cell(BaseModel):
                 f"a matched cell has the width of its reference, {self.match.width}, and not {self.width}; "
                 "the width reached is found when it runs"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> "Cell":
+        if (self.training is not None and self.training.learning_rate is None) != (self.rate is not None):
+            raise ValueError("a trained cell has either training.learning_rate or the rule that finds it, rate")
         return self
 
     @property
@@ -251,11 +308,12 @@ def fingerprint(
     corpus_sha256: str | None,
     model_sha256: str | None,
     reference_sha256: str | None = None,
+    trials: Sequence[str] = (),
 ) -> str:
     """Return the sha256 of all that decides a cell's numbers, in hexadecimal.
 
     That is the cell, its task card, the corpus, the source of an own model file and of one that the cell is matched
-    to, and the measurement version.
+    to, the measurement version, and the fingerprints of the trials that its learning rate is found by.
     """
     parts: dict[str, object] = {
         "cell": cell.model_dump(mode="json", exclude_none=True),  # so that a new optional field orphans no record
@@ -266,6 +324,8 @@ def fingerprint(
     }
     if reference_sha256 is not None:
         parts["reference"] = reference_sha256
+    if trials:
+        parts["trials"] = list(trials)
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
 
 

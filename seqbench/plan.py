@@ -2,20 +2,22 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from seqbench import cards, corpus, preregistration, registry, variant
+from seqbench import cards, corpus, preregistration, registry, tuning, variant
 from seqbench import suite as suites
 from seqbench.cards import TaskCard
-from seqbench.cell import MEASUREMENT_VERSION, Cell, fingerprint
+from seqbench.cell import MEASUREMENT_VERSION, Cell, RateRule, fingerprint, model_name
 from seqbench.errors import InvalidInput, UsageError
 from seqbench.preregistration import Preregistration
 from seqbench.record import CorpusFacts, Record
-from seqbench.suite import Exclusion, Group, Suite
+from seqbench.suite import Exclusion, Group, Suite, Tuning
+from seqbench.variant import Scalar
 
 LARGEST_STUDY_BYTES = 64 * 2**20
 
@@ -60,24 +62,39 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
-        _refuse_different("cards", self.cards, {group.task for group in self.suite.groups})
+        _refuse_different("cards", self.cards, {group.task for group in self.suite.parts})
         _refuse_different("own_models", self.own_models, _own_names(self.suite))
         _refuse_different(
             "preregistration.claims", self.preregistration.claims, {*self.suite.claims, *self.suite.own_claims}
         )
-        for group in self.suite.groups:
+        for group in self.suite.parts:
             if wrong := _misfit(group, self.cards[group.task], self.corpus):
                 raise ValueError(wrong)
+        if wrong := _untunable(self.suite, self.cards, self.preregistration, development=self.development):
+            raise ValueError(wrong)
         return self
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Planned:
-    """A cell with its fingerprint and the group of the suite that asked for it."""
+    """A cell with its fingerprint and the group of the suite that asked for it.
+
+    trial: whether it is a trial of the tuning called `group`, which no verdict and no figure sees.
+    learning_rate: what the rule of the cell gave, once its trials have their records.
+    """
 
     cell: Cell
     fingerprint: str
     group: str
+    trial: bool = False
+    learning_rate: float | None = None
+
+    @property
+    def to_run(self) -> Cell:
+        """Return the cell as it is run: with the learning rate that was found in place of the rule."""
+        if self.learning_rate is None or self.cell.training is None:
+            return self.cell
+        return self.cell.model_copy(update={"training": self.cell.training.at(self.learning_rate), "rate": None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +121,14 @@ def study(
     Raises UnknownName or InvalidInput for a task, model, probe, claim or parameter of a text that does not exist,
     UsageError for an own model that is absolute or not there.
     """
-    found = {group.task: cards.find(group.task, extra_cards) for group in suite.groups}
-    for group in suite.groups:
+    found = {group.task: cards.find(group.task, extra_cards) for group in suite.parts}
+    for group in suite.parts:
         _check_group(group, found[group.task], known_models, known_probes)
         if wrong := _misfit(group, found[group.task], text):
             raise InvalidInput(wrong)
     used = _fixed(preregistration.installed(), suite, corpus=text is not None)
+    if wrong := _untunable(suite, found, used, development=development):
+        raise InvalidInput(wrong)
     return Study(
         suite_name=suite_name,
         suite_source=suites.source_of(suite_name, suite),
@@ -134,20 +153,45 @@ def corpus_facts(name_or_path: str, *, split: str | None) -> CorpusFacts:
 
 
 def planned(study: Study) -> tuple[Planned, ...]:
-    """Return every cell of the study, in the order in which the suite lists its groups."""
-    first_seed = _first_seed(study)
+    """Return every cell of the study: the trials that its cells need, then those in the order of the suite's groups."""
     content = {name: card.model_dump(mode="json") for name, card in study.cards.items()}
+
+    @cache
+    def trials_of(rule: RateRule, model: str, name: str) -> tuple[Planned, ...]:
+        grid = [
+            Planned(cell, _fingerprint(study, cell, content[cell.task]), name, trial=True)
+            for cell in tuning.grid(rule, model)
+        ]
+        further = [
+            Planned(cell, _fingerprint(study, cell, content[cell.task], trials=grid), name, trial=True)
+            for cell in tuning.extensions(rule, model)
+        ]
+        return (*grid, *further)
+
+    trials: dict[str, Planned] = {}
     found: dict[str, Planned] = {}
     for group in study.suite.groups:
         if _why_left_out(study, group):
             continue
-        for cell in _cells(group, first_seed):
-            if study.corpus and needs_corpus(study.cards[cell.task]):
-                cell = cell.model_copy(update={"params": (("split", study.corpus.split),)})  # noqa: PLW2901
-            if not _excluded(cell, study.suite.exclude):
-                entry = Planned(cell, _fingerprint(study, cell, content[cell.task]), group.name)
-                found.setdefault(entry.fingerprint, entry)
-    return tuple(found.values())
+        for cell in _cells(study, group):
+            if _excluded(cell, study.suite.exclude):
+                continue
+            needed = trials_of(cell.rate, cell.model, str(group.tuning)) if cell.rate else ()
+            trials |= {entry.fingerprint: entry for entry in needed if entry.fingerprint not in trials}
+            entry = Planned(cell, _fingerprint(study, cell, content[cell.task], trials=needed), group.name)
+            found.setdefault(entry.fingerprint, entry)
+    return (*trials.values(), *found.values())
+
+
+def waves(entries: Iterable[Planned]) -> tuple[tuple[Planned, ...], ...]:
+    """Return these in the up to three waves in which they run; each needs the records of the waves before it.
+
+    First whatever has its learning rate or needs none, then the trials of further rates, then what takes the best rate.
+    """
+    found: dict[str, list[Planned]] = {"given": [], "extension": [], "best": []}
+    for entry in entries:
+        found[entry.cell.rate.pick if entry.cell.rate else "given"].append(entry)
+    return tuple(tuple(wave) for wave in found.values() if wave)
 
 
 def panels(entries: Iterable[Planned]) -> tuple[tuple[Planned, ...], ...]:
@@ -161,10 +205,9 @@ def panels(entries: Iterable[Planned]) -> tuple[tuple[Planned, ...], ...]:
 
 def left_out(study: Study) -> tuple[LeftOut, ...]:
     """Return the parts of the suite that will not run, with the reason of each."""
-    first_seed = _first_seed(study)
     result = []
     for group in study.suite.groups:
-        cells = list(_cells(group, first_seed))
+        cells = list(_cells(study, group))
         excluded = sum(_excluded(cell, study.suite.exclude) for cell in cells)
         if why := _why_left_out(study, group):
             result.append(LeftOut(group.name, len(cells), why))
@@ -175,7 +218,10 @@ def left_out(study: Study) -> tuple[LeftOut, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One line of a plan: a group's cells, how many are there already, the seconds that the rest takes on one core."""
+    """One line of a plan: the cells of a group or of a wave of trials, those held, and the seconds that the rest takes.
+
+    seconds: on one core.
+    """
 
     name: str
     task: str
@@ -197,25 +243,32 @@ class Summary:
 
 
 def summary(study: Study, held: Mapping[str, Record], *, costs: "Costs") -> tuple[Summary, ...]:
-    """Return a line per group of the suite: what is held (accepted records by fingerprint) and what is to do."""
+    """Return a line per wave of a tuning and one per group: what is held, by fingerprint, and what is to do."""
     reasons = {entry.what: entry for entry in left_out(study)}
     entries = planned(study)
     lines = []
+    for asked in study.suite.tuning:
+        trials = [entry for entry in entries if entry.trial and entry.group == asked.name]
+        for own, what in zip(waves(trials), ("grid", "extension"), strict=False):  # none where no group needs them
+            lines.append(_line(f"tuning {asked.name}, {what}", asked.task, own, held, costs))
     for group in study.suite.groups:
-        own = [entry for entry in entries if entry.group == group.name]
-        outstanding = [entry for entry in own if entry.fingerprint not in held]
-        omitted = reasons.get(group.name)
-        lines.append(
-            Summary(
-                name=group.name,
-                task=group.task,
-                cells=len(own) or (omitted.cells if omitted else 0),
-                cached=len(own) - len(outstanding),
-                seconds=sum(costs.seconds(entry.cell) for entry in outstanding),
-                left_out=omitted.why if omitted else "",
-            )
-        )
+        own = tuple(entry for entry in entries if not entry.trial and entry.group == group.name)
+        line = _line(group.name, group.task, own, held, costs)
+        if (omitted := reasons.get(group.name)) is not None:
+            line = replace(line, cells=len(own) or omitted.cells, left_out=omitted.why)
+        lines.append(line)
     return tuple(lines)
+
+
+def _line(name: str, task: str, own: Sequence[Planned], held: Mapping[str, Record], costs: "Costs") -> Summary:
+    outstanding = [entry for entry in own if entry.fingerprint not in held]
+    return Summary(
+        name=name,
+        task=task,
+        cells=len(own),
+        cached=len(own) - len(outstanding),
+        seconds=sum(costs.seconds(entry.cell) for entry in outstanding),
+    )
 
 
 def progress(entries: Sequence[Planned], held: Mapping[str, Record]) -> list[dict[str, object]]:
@@ -338,6 +391,22 @@ def _misfit(group: Group, card: TaskCard, text: CorpusFacts | None) -> str:
     return ""
 
 
+def _untunable(suite: Suite, known: Mapping[str, TaskCard], rules: Preregistration, *, development: bool) -> str:
+    """Return why a suite's tunings cannot find a learning rate that its study may use, or nothing."""
+    first = _first_seed(rules, development=development)
+    last = first + max(group.seeds for group in suite.groups) - 1
+    for asked in suite.tuning:
+        if known[asked.task].scored_by == "none":
+            return f"tuning {asked.name!r}: task {asked.task} scores nothing, so no rate is better on it; name another"
+        own = rules.tuning_seeds_from, rules.tuning_seeds_from + asked.seeds - 1
+        if own[0] <= last and first <= own[1]:
+            return (
+                f"tuning {asked.name!r}: its seeds {own[0]}-{own[1]} are among those that are judged, {first}-{last}; "
+                "ask for fewer seeds"
+            )
+    return ""
+
+
 def _refuse_different(what: str, held: Iterable[str], needed: set[str]) -> None:
     """Raise ValueError unless a part of a study is about what its suite names and nothing else."""
     if different := set(held) ^ needed:
@@ -345,7 +414,7 @@ def _refuse_different(what: str, held: Iterable[str], needed: set[str]) -> None:
 
 
 def _own_names(suite: Suite) -> set[str]:
-    return {name for group in suite.groups for name in _names(group) if registry.is_path(name)}
+    return {name for group in suite.parts for name in _names(group) if registry.is_path(name)}
 
 
 def _names(group: Group) -> list[str]:
@@ -374,18 +443,23 @@ def _is_installed(study: Study) -> bool:
     return _fixed(known, study.suite, corpus=study.corpus is not None) == study.preregistration
 
 
-def _first_seed(study: Study) -> int:
-    rules = study.preregistration
-    return rules.development_seeds_from if study.development else rules.confirmatory_seeds_from
+def _first_seed(rules: Preregistration, *, development: bool) -> int:
+    return rules.development_seeds_from if development else rules.confirmatory_seeds_from
 
 
 def _why_left_out(study: Study, group: Group) -> str:
-    if study.corpus is None and needs_corpus(study.cards[group.task]):
+    if study.corpus is not None:
+        return ""
+    if needs_corpus(study.cards[group.task]):
         return "no real text was given; name one with --corpus"
+    asked = study.suite.tuning_of(group)
+    if asked is not None and needs_corpus(study.cards[asked.task]):
+        return f"no real text was given, and tuning {asked.name!r} needs one; name one with --corpus"
     return ""
 
 
-def _cells(group: Group, first_seed: int) -> Iterator[Cell]:
+def _cells(study: Study, group: Group) -> Iterator[Cell]:
+    first_seed = _first_seed(study.preregistration, development=study.development)
     for seed in range(first_seed, first_seed + group.seeds):
         for length in group.lengths:
             for model in group.models:
@@ -398,20 +472,56 @@ def _cells(group: Group, first_seed: int) -> Iterator[Cell]:
                     seed=seed,
                     width=width,
                     layers=layers,
-                    params=tuple(sorted(group.params.items())),
+                    params=_params(study, group),
                     test_lengths=group.test_lengths,
                     training=group.training,
                     timing=group.timing,
                     match=group.match,
+                    rate=_rule(study, group, model),
                 )
+
+
+def _rule(study: Study, group: Group, model: str) -> RateRule | None:
+    """Return what finds the learning rate of a model of a group, or None where it needs none."""
+    asked = study.suite.tuning_of(group)
+    if asked is None:
+        return None
+    width, layers = asked.size_of(model_name(model))
+    return RateRule(
+        task=asked.task,
+        params=_params(study, asked),
+        length=asked.length,
+        width=width,
+        layers=layers,
+        match=asked.match,
+        training=asked.training,
+        rates=asked.rates,
+        seeds=asked.seeds,
+        first_seed=study.preregistration.tuning_seeds_from,
+        pick="best",
+    )
+
+
+def _params(study: Study, asked: Group | Tuning) -> tuple[tuple[str, Scalar], ...]:
+    """Return the parameters of a part's cells; of a text it is the split, as the study's text has it."""
+    if study.corpus and needs_corpus(study.cards[asked.task]):
+        return (("split", study.corpus.split),)
+    return tuple(sorted(asked.params.items()))
 
 
 def _excluded(cell: Cell, rules: Sequence[Exclusion]) -> bool:
     return any(all(getattr(cell, key) == value for key, value in rule.given().items()) for rule in rules)
 
 
-def _fingerprint(study: Study, cell: Cell, card: Mapping[str, Any]) -> str:
+def _fingerprint(study: Study, cell: Cell, card: Mapping[str, Any], *, trials: Sequence[Planned] = ()) -> str:
     corpus = study.corpus.sha256 if study.corpus and needs_corpus(study.cards[cell.task]) else None
     own = study.own_models.get(variant.parse(cell.model).name)
     reference = study.own_models.get(variant.parse(cell.match.model).name) if cell.match else None
-    return fingerprint(cell, card=card, corpus_sha256=corpus, model_sha256=own, reference_sha256=reference)
+    return fingerprint(
+        cell,
+        card=card,
+        corpus_sha256=corpus,
+        model_sha256=own,
+        reference_sha256=reference,
+        trials=[entry.fingerprint for entry in trials],
+    )

@@ -204,6 +204,7 @@ class Preregistration(BaseModel):
     level: float = Field(gt=0, lt=1)
     confirmatory_seeds_from: int = Field(ge=0, le=10**8)
     development_seeds_from: int = Field(ge=0, le=10**8)
+    tuning_seeds_from: int = Field(ge=0, le=10**8)
     error_share_not_tested: float = Field(ge=0, le=1)
     failures: dict[Failure, Counting]
     claims: dict[str, Claim]

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from seqbench import plan, record
+from seqbench import plan, record, tuning
 from seqbench.cell import Cell
 from seqbench.errors import CorruptRecord, StoreError, StudyLocked, StudyMismatch
 from seqbench.plan import Planned, Study
@@ -55,6 +55,11 @@ class Contents:
         for (fingerprint, _), (_, entry) in sorted(last.items(), key=lambda item: _when(item[1][1])):
             found[fingerprint] = entry
         return found
+
+    def of(self, planned: Iterable[Planned]) -> dict[Cell, Record]:
+        """Return the accepted record of every planned cell that has one, by cell."""
+        accepted = self.accepted()
+        return {entry.cell: accepted[entry.fingerprint] for entry in planned if entry.fingerprint in accepted}
 
 
 def open_study(folder: Path) -> Study:
@@ -175,11 +180,14 @@ def validate(folder: Path) -> tuple[str, ...]:
 
     Every planned cell must have exactly one accepted record, whose name, fingerprint and pre-registration fit. On one
     machine a cell has more than one only if its attempts are numbered without a gap, no two of them are the same, and
-    each but the last failed, or was timed again with the whole of its panel. Several machines may each have run it.
+    each but the last failed, was timed again with the whole of its panel, or had another learning rate, which a rule
+    had found before one of its trials was tried again. Several machines may each have run it. A learning rate that a
+    rule found must be the one that the records of its trials give.
     Nothing else that could be taken for a record may lie in the folder.
     """
     study, held = open_study(folder), contents(folder)
-    planned = {entry.fingerprint: entry.cell for entry in plan.planned(study)}
+    entries = plan.planned(study)
+    planned = {entry.fingerprint: entry.cell for entry in entries}
     found = [f"broken: {item.reason}" for item in held.broken]
     for name, entry in held.records:
         found += _faults(name, entry, planned, study)
@@ -189,6 +197,7 @@ def validate(folder: Path) -> tuple[str, ...]:
         f"{path.relative_to(folder).as_posix()}: a half-written file; delete it" for path in _half_written(folder)
     ]
     found += [f"{name}: no file of a study; move it away" for name in _strangers(folder)]
+    found += _wrong_rates(held.of(entries))
     done = held.accepted()
     found += [f"missing: {cell}" for key, cell in planned.items() if key not in done]
     return tuple(found)
@@ -212,6 +221,18 @@ def _faults(name: str, entry: Record, planned: dict[str, Cell], study: Study) ->
         yield f"{name}: stands in the wrong place"
 
 
+def _wrong_rates(records: Mapping[Cell, Record]) -> Iterator[str]:
+    """Yield a fault for every record whose learning rate is not what the records of its rule's trials give."""
+    for cell, entry in records.items():
+        if cell.rate is not None and tuning.outdated(entry, records):
+            given = tuning.settle(cell.rate, cell.model, records)
+            expected = given.reason if isinstance(given, tuning.Refused) else f"learning rate {given}"
+            yield (
+                f"{cell.address} ({entry.fingerprint[:6]}): ran at learning rate {entry.learning_rate}, but its trials "
+                f"give: {expected}; run it again"
+            )
+
+
 def _gaps(names: Iterable[str]) -> Iterator[str]:
     """Yield a fault for every cell whose attempts on a machine are not numbered without a gap."""
     numbers: dict[str, set[int]] = {}
@@ -233,8 +254,15 @@ def _repeated(records: Iterable[tuple[str, Record]]) -> Iterator[str]:
         for (before, earlier), (name, later) in pairwise(ordered):
             if record.to_json(earlier) == record.to_json(later):  # as files, where NaN equals itself
                 yield f"{name}: stored twice, the same as {before}; remove it"
-            elif earlier.status == "ok" and (earlier.panel is None or earlier.panel == later.panel):
+            elif earlier.status == "ok" and not _had_reason(earlier, later):
                 yield f"{name}: the attempt before it, {before}, was ok, so there was nothing to try again"
+
+
+def _had_reason(earlier: Record, later: Record) -> bool:
+    """Return whether what went well was rightly done again: with its whole panel, or at another rate that was found."""
+    if earlier.cell.rate is not None and earlier.learning_rate != later.learning_rate:
+        return True
+    return earlier.panel is not None and earlier.panel != later.panel
 
 
 def _strangers(folder: Path) -> list[str]:

@@ -6,12 +6,15 @@ from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from seqbench import cards
+from seqbench import cards, tuning
 from seqbench.cell import (
+    Few,
     Layers,
     Length,
     Match,
+    ModelName,
     PlainScalar,
+    Rates,
     TaskName,
     TestLengths,
     TimingConfig,
@@ -60,6 +63,7 @@ class Group(BaseModel):
     test_lengths: at which trained models are tested besides their own.
     width, layers: of every model, or a table from model to its own.
     match: in place of width, the rule that finds the width of every model.
+    tuning: in place of training.learning_rate, the name of the suite's tuning that finds the rate of every model.
     timing: makes the group one panel per length: its models are timed together, in the exclusive lane.
     """
 
@@ -77,13 +81,12 @@ class Group(BaseModel):
     params: dict[str, PlainScalar] = Field(default_factory=dict)
     test_lengths: TestLengths = ()
     training: TrainConfig | None = None
+    tuning: str | None = None
     timing: TimingConfig | None = None
 
     def size_of(self, model: str) -> tuple[int, int]:
         """Return the width and the layers of one of the group's models; the width is the reference's where one is."""
-        given = cast("int | dict[str, int]", self.match.width if self.match else self.width)  # validated: one is there
-        width = given[model] if isinstance(given, dict) else given
-        return width, self.layers[model] if isinstance(self.layers, dict) else self.layers
+        return _size(self, model)
 
     @field_validator("models")
     @classmethod
@@ -94,10 +97,8 @@ class Group(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> "Group":
-        if self.match and self.width is not None:
-            raise ValueError(f"group {self.name!r}: match finds the width of every model; leave width out")
-        if self.match is None and self.width is None:
-            raise ValueError(f"group {self.name!r}: give width, or match, which finds the width of every model")
+        if wrong := _missized(self):
+            raise ValueError(f"group {self.name!r}: {wrong}")
         for name, table in (("width", self.width), ("layers", self.layers)):
             if isinstance(table, dict) and set(table) != set(self.models):
                 wrong = ", ".join(sorted(set(table) ^ set(self.models)))
@@ -112,7 +113,62 @@ class Group(BaseModel):
             raise ValueError(f"group {self.name!r} trains nothing, so nothing is tested; leave test_lengths out")
         if self.training is None and self.probe is None:
             raise ValueError(f"group {self.name!r}: give training.steps and so on, or a probe that needs no training")
+        if self.tuning is not None and self.training is None:
+            raise ValueError(f"group {self.name!r}: trains nothing, so there is nothing to tune; leave tuning out")
+        if self.training and (self.training.learning_rate is None) == (self.tuning is None):
+            raise ValueError(
+                f"group {self.name!r}: give either training.learning_rate, or tuning, the name of what finds it"
+            )
         return self
+
+
+class Tuning(BaseModel):
+    """Trials that find the learning rate of every model of the groups that name them; equally many for each model.
+
+    task, params, length: on which every model is tried, whatever the tasks and lengths that its rate then serves.
+    width, layers, match: as of a group. training: without learning_rate. rates: those that every model tries before
+    the one that its results add. seeds: of every rate, counted from the study's first seed for tuning.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=190)
+    task: TaskName
+    params: dict[str, PlainScalar] = Field(default_factory=dict)
+    length: Length
+    width: Width | dict[ModelName, Width] | None = None
+    match: Match | None = None
+    layers: Layers | dict[ModelName, Layers] = 1
+    training: TrainConfig
+    rates: Rates = (3e-4, 1e-3, 3e-3, 1e-2)
+    seeds: Few = 2
+
+    def size_of(self, model: str) -> tuple[int, int]:
+        """Return the width and the layers of a model, by its canonical text; the width may be a reference's."""
+        return _size(self, model)
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Tuning":
+        if wrong := _missized(self):
+            raise ValueError(f"tuning {self.name!r}: {wrong}")
+        if self.training.learning_rate is not None:
+            raise ValueError(f"tuning {self.name!r}: finds the learning rate; give rates, not training.learning_rate")
+        return self
+
+
+def _size(asked: Group | Tuning, model: str) -> tuple[int, int]:
+    given = cast("int | dict[str, int]", asked.match.width if asked.match else asked.width)  # validated: one is there
+    width = given[model] if isinstance(given, dict) else given
+    return width, asked.layers[model] if isinstance(asked.layers, dict) else asked.layers
+
+
+def _missized(asked: Group | Tuning) -> str:
+    """Return what is wrong with a width and a match, of which there must be one, or nothing."""
+    if asked.match and asked.width is not None:
+        return "match finds the width of every model; leave width out"
+    if asked.match is None and asked.width is None:
+        return "give width, or match, which finds the width of every model"
+    return ""
 
 
 class Suite(BaseModel):
@@ -129,8 +185,23 @@ class Suite(BaseModel):
     claims: tuple[str, ...] = ()
     own_claims: dict[ClaimName, Claim] = Field(default_factory=dict)
     rates_from: str = ""
+    tuning: tuple[Tuning, ...] = ()
     groups: tuple[Group, ...] = Field(min_length=1)
     exclude: tuple[Exclusion, ...] = ()
+
+    def tuning_of(self, group: Group) -> Tuning | None:
+        """Return what finds the learning rates of a group, or None where it needs none."""
+        return next((entry for entry in self.tuning if entry.name == group.tuning), None)
+
+    def tuned(self, entry: Tuning) -> tuple[str, ...]:
+        """Return the models that a tuning serves, each once, by their canonical text, in the order of the groups."""
+        groups = (group for group in self.groups if group.tuning == entry.name)
+        return tuple(dict.fromkeys(model_name(model) for group in groups for model in group.models))
+
+    @property
+    def parts(self) -> tuple[Group, ...]:
+        """Return everything that asks for cells, as groups: each tuning, at the first of its rates, then the groups."""
+        return (*(_as_group(entry, self.tuned(entry)) for entry in self.tuning), *self.groups)
 
     @model_validator(mode="after")
     def _told_apart(self) -> "Suite":
@@ -139,6 +210,44 @@ class Suite(BaseModel):
             if listed.count(name) > 1:
                 raise ValueError(f"two groups are named {name!r}; name each differently")
         return self
+
+    @model_validator(mode="after")
+    def _tunable(self) -> "Suite":
+        listed = [entry.name for entry in self.tuning]
+        for group in self.groups:
+            if group.tuning is not None and group.tuning not in listed:
+                known = ", ".join(listed) or "none"
+                raise ValueError(f"group {group.name!r}: no tuning named {group.tuning!r} (known: {known})")
+        for entry in self.tuning:
+            if listed.count(entry.name) > 1:
+                raise ValueError(f"two tunings are named {entry.name!r}; name each differently")
+            models = set(self.tuned(entry))
+            if not models:
+                raise ValueError(f"tuning {entry.name!r}: no group names it; leave it out, or name it in a group")
+            for name, table in (("width", entry.width), ("layers", entry.layers)):
+                if isinstance(table, dict) and set(table) != models:
+                    wrong = ", ".join(sorted(set(table) ^ models))
+                    raise ValueError(
+                        f"tuning {entry.name!r}: {name} must name every model of the groups that name it and no other; "
+                        f"look at {wrong}"
+                    )
+        return self
+
+
+def _as_group(entry: Tuning, models: tuple[str, ...]) -> Group:
+    return Group(
+        name=f"tuning {entry.name}",
+        task=entry.task,
+        probe=tuning.PROBE,
+        models=models,
+        lengths=(entry.length,),
+        width=entry.width,
+        match=entry.match,
+        layers=entry.layers,
+        seeds=entry.seeds,
+        params=entry.params,
+        training=entry.training.at(entry.rates[0]),
+    )
 
 
 def names() -> tuple[str, ...]:

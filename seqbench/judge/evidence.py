@@ -449,7 +449,7 @@ def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
         return f"{ran} of {planned} cells ran"
     structural = sum(int((arms[name]["rule"] == STRUCTURAL).sum()) for name in names)
     if structural:
-        return f"{structural} of {planned} cells are structurally impossible"
+        return f"{structural} of {planned} cells are structural{_first_reason(arms[name] for name in names)}"
     if any(_by_seed(arms[name], atom, "rules", up=True).empty for name in names):
         return _why_no_value(pd.concat([arms[name] for name in names]), atom.measurement)
     return _why_not_comparable(arms, atom)
@@ -464,6 +464,11 @@ def _why_not_comparable(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
     if atom.test == "paired" and _samples(atom, arms, "rules")[0].size == 0:
         return "no seed has a value in both arms"
     return ""
+
+
+def _first_reason(arms: Iterable[pd.DataFrame]) -> str:
+    told = [text for rows in arms for text in rows[rows["rule"] == STRUCTURAL][table.ERROR] if text]
+    return f": {told[0]}" if told else ""
 
 
 def _why_no_value(rows: pd.DataFrame, measurement: str) -> str:

@@ -1,4 +1,7 @@
-"""From a study folder's contents to tidy frames: one row per thing, every column named once, here."""
+"""From a study folder's contents to tidy frames: one row per thing, every column named once, here.
+
+Trials of learning rates are in none of them: they decided how models were trained, and must decide nothing else.
+"""
 
 import math
 from collections.abc import Iterable
@@ -10,7 +13,7 @@ import pandas as pd
 
 from seqbench import plan
 from seqbench.cell import Cell, canonical_json
-from seqbench.plan import Study
+from seqbench.plan import Planned, Study
 from seqbench.record import Record
 from seqbench.store import Contents
 
@@ -88,16 +91,16 @@ def tables(study: Study, contents: Contents) -> Tables:
 
 
 def accepted(study: Study, contents: Contents) -> dict[str, Record]:
-    """Return the accepted record of every planned cell that has one, by fingerprint, in planned order."""
+    """Return the accepted record of every planned cell that has one and is no trial, by fingerprint, in their order."""
     found = contents.accepted()
-    return {entry.fingerprint: found[entry.fingerprint] for entry in plan.planned(study) if entry.fingerprint in found}
+    return {entry.fingerprint: found[entry.fingerprint] for entry in _judged(study) if entry.fingerprint in found}
 
 
 def cells(study: Study, contents: Contents) -> pd.DataFrame:
-    """Return one row per planned cell, with its status, or "missing" where it has no accepted record."""
+    """Return one row per planned cell that is no trial, with its status, "missing" where it has no accepted record."""
     found = contents.accepted()
     rows = []
-    for entry in plan.planned(study):
+    for entry in _judged(study):
         record = found.get(entry.fingerprint)
         rows.append(_cell_row(entry.cell, entry.fingerprint, entry.group) | _record_row(record))
     return _frame(rows, (*CELL_COLUMNS, *RECORD_COLUMNS))
@@ -146,6 +149,10 @@ def unplanned(study: Study, contents: Contents) -> tuple[str, ...]:
     """Return the files of valid records that belong to no planned cell; they are reported, never used."""
     known = {entry.fingerprint for entry in plan.planned(study)}
     return tuple(name for name, record in contents.records if record.fingerprint not in known)
+
+
+def _judged(study: Study) -> tuple[Planned, ...]:
+    return tuple(entry for entry in plan.planned(study) if not entry.trial)
 
 
 def _records(study: Study, contents: Contents) -> Iterable[tuple[dict[str, Any], Record]]:

@@ -1,8 +1,12 @@
-"""Conduct a study: run what is missing, write every record as it comes, try once more what a machine spoilt."""
+"""Conduct a study: run what is missing, write every record as it comes, try once more what a machine spoilt.
+
+Cells run in waves (see `plan.waves`): what needs a learning rate waits for the trials that find it, here and not in the
+workers, which get cells with their rate.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -10,8 +14,8 @@ from typing import get_args
 
 import torch
 
-from seqbench import plan, store, variant
-from seqbench.cell import Match
+from seqbench import plan, store, tuning, variant
+from seqbench.cell import Cell, Match
 from seqbench.errors import InvalidInput, UsageError
 from seqbench.measure import models, panel, runner
 from seqbench.measure.corpora import text as real_text
@@ -25,6 +29,7 @@ from seqbench.plan import Planned, Study
 from seqbench.record import Record, Status
 from seqbench.registry import unknown
 from seqbench.store import Contents
+from seqbench.tuning import Refused
 
 TRIED_TWICE: frozenset[Status] = frozenset({"crashed", "oom", "contended"})
 """What the machine rather than the cell may have caused is tried once more in the same call, then stands."""
@@ -79,33 +84,67 @@ def conduct(
         store.sweep(folder)
         planned = plan.planned(study)
         held = store.contents(folder)
-        outstanding = _due(planned, held, retry=settings.retry)
-        started(len(outstanding), len(planned))
+        started(len(_due(planned, held, held.of(planned), retry=settings.retry)), len(planned))
         costs = plan.Costs.of(held.accepted().values(), machine=describe(settings.device, threads=1).machine)
         context = _context(study, settings, corpus_path)
-        shared = [entry for entry in outstanding if entry.cell.lane == "shared"]
-        longest_first = sorted(shared, key=lambda entry: -costs.seconds(entry.cell))
         work = Work(
             run=partial(runner.run_cell, context=context),
             failed=partial(runner.failed, context=context),
             timeout_seconds=settings.timeout_seconds,
             workers=settings.workers,
         )
-        for record in chain(
-            _timed(plan.panels(planned), outstanding, context, settings.timeout_seconds),
-            _records(longest_first, work, execute),
-        ):
-            store.save(folder, record)
-            finished(record)
+        for number, wave in enumerate(plan.waves(planned)):
+            if number:
+                held = store.contents(folder)  # with what the waves before it brought
+            records = held.of(planned)
+            outstanding = _due(wave, held, records, retry=settings.retry)
+            ready, refused = _settled(outstanding, records)
+            shared = [entry for entry in ready if entry.cell.lane == "shared"]
+            longest_first = sorted(shared, key=lambda entry: -costs.seconds(entry.cell))
+            for record in chain(
+                _timed(plan.panels(wave), outstanding, context, settings.timeout_seconds),
+                (work.failed(entry, "structural", reason, 0.0) for entry, reason in refused),
+                _records(longest_first, work, execute),
+            ):
+                store.save(folder, record)
+                finished(record)
 
 
-def _due(planned: Sequence[Planned], held: Contents, *, retry: Iterable[Status]) -> tuple[Planned, ...]:
-    """Return the cells without an accepted record, those to retry, and those whose second attempt a kill cut off."""
+def _due(
+    planned: Sequence[Planned], held: Contents, records: Mapping[Cell, Record], *, retry: Iterable[Status]
+) -> tuple[Planned, ...]:
+    """Return the cells without an accepted record, and those whose record does not stand.
+
+    These are the ones to retry, those whose second attempt a kill cut off, and those made at a learning rate that is
+    no longer what the trials give, because one of them was tried again.
+    """
     attempts = Counter(record.fingerprint for _, record in held.records)
     accepted = held.accepted()
     spoilt = {key for key, record in accepted.items() if record.status in TRIED_TWICE and attempts[key] == 1}
+    outdated = {record.fingerprint for record in records.values() if tuning.outdated(record, records)}
     lacking = {entry.fingerprint for entry in store.missing(planned, held, retry=retry)}
-    return tuple(entry for entry in planned if entry.fingerprint in lacking | spoilt)
+    return tuple(entry for entry in planned if entry.fingerprint in lacking | spoilt | outdated)
+
+
+def _settled(
+    entries: Iterable[Planned], records: Mapping[Cell, Record]
+) -> tuple[list[Planned], list[tuple[Planned, str]]]:
+    """Return the cells that can run, each with its learning rate, and those whose trials give none, with the reason.
+
+    A cell of which a trial has no record yet is neither.
+    """
+    ready: list[Planned] = []
+    refused: list[tuple[Planned, str]] = []
+    for entry in entries:
+        if entry.cell.rate is None:
+            ready.append(entry)
+            continue
+        found = tuning.settle(entry.cell.rate, entry.cell.model, records)
+        if isinstance(found, Refused):
+            refused.append((entry, found.reason))
+        elif found is not None:
+            ready.append(replace(entry, learning_rate=found))
+    return ready, refused
 
 
 def _check_device(device: str) -> None:
@@ -117,7 +156,7 @@ def _check_device(device: str) -> None:
 
 def _check_groups(study: Study) -> None:
     """Refuse what no cell could run with: options that a model lacks, parameters, a training that a probe needs."""
-    for group in study.suite.groups:
+    for group in study.suite.parts:
         for text in group.models:
             width, layers = group.size_of(text)
             models.spec_for(variant.parse(text), vocab=2, outputs=2, width=width, layers=layers)
@@ -149,7 +188,7 @@ def _check_text(study: Study, corpus_path: Path | None) -> None:
     if study.corpus is None or corpus_path is None:
         return
     text = text_of(corpus_path.resolve(), study.corpus)
-    for group in study.suite.groups:
+    for group in study.suite.parts:
         if plan.needs_corpus(study.cards[group.task]):
             real_text.require(text, max(group.lengths))
 

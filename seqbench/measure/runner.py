@@ -49,7 +49,7 @@ def run_cell(planned: Planned, *, context: Context) -> Record:
     started = time.monotonic()
     torch.set_num_threads(context.environment.threads)
     try:
-        finding = _measure(planned.cell, context)
+        finding = _measure(planned.to_run, context)
     except (Exception, SystemExit) as error:  # whatever an own model does, it ends its cell and not the study
         finding = _Finding(status="oom" if _is_out_of_memory(error) else "error", error=_reason(error))
     return _record(planned, finding, context=context, seconds=time.monotonic() - started)
@@ -198,6 +198,7 @@ def _reason(error: BaseException) -> str:
 
 def _record(planned: Planned, finding: _Finding, *, context: Context, seconds: float) -> Record:
     uses_corpus = needs_corpus(context.cards[planned.cell.task])
+    config = planned.to_run.training
     return Record(
         cell=planned.cell,
         fingerprint=planned.fingerprint,
@@ -207,7 +208,7 @@ def _record(planned: Planned, finding: _Finding, *, context: Context, seconds: f
         measurements=finding.measurements,
         model=finding.model,
         corpus=context.corpus if uses_corpus else None,
-        learning_rate=planned.cell.training.learning_rate if planned.cell.training else None,
+        learning_rate=config.learning_rate if config else None,
         environment=context.environment,
         wall_seconds=round(seconds, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),

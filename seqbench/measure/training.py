@@ -84,7 +84,7 @@ def train(
     rules = stopping or Stopping()
     optimiser = torch.optim.AdamW(
         model.parameters(),
-        lr=config.learning_rate,
+        lr=config.rate,
         betas=(0.9, 0.95),
         weight_decay=config.weight_decay,
         fused=True,
@@ -157,10 +157,10 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     """Return the learning rate of a step: linear warm-up, then cosine down to `final_fraction` of the peak."""
     warmup = min(config.warmup_steps, config.steps // 2)
     if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
+        return config.rate * (step + 1) / warmup
     progress = (step - warmup) / max(1, config.steps - warmup)
     low = config.final_fraction
-    return config.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress)))
+    return config.rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 def scored_loss(logits: Tensor, batch: Batch) -> Tensor:

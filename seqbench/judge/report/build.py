@@ -14,11 +14,12 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from seqbench import record, store
-from seqbench.cell import canonical_json
+from seqbench import plan, record, store, tuning
+from seqbench.cell import Cell, canonical_json
 from seqbench.errors import StoreError
 from seqbench.judge import scaling, table
 from seqbench.judge.claims.base import ClaimVerdict, given, interval, number
+from seqbench.judge.evidence import finite
 from seqbench.judge.figures import FIGURES, style
 from seqbench.judge.report import svg, verdicts
 from seqbench.judge.table import Tables
@@ -79,6 +80,7 @@ class Report:
     corpora: tuple[Corpus, ...]
     models: tuple[Mapping[str, Any], ...]
     growths: tuple[Mapping[str, Any], ...]
+    rates: tuple[Mapping[str, Any], ...]
     provenance: Mapping[str, Any]
     rerun: tuple[str, ...]
     level: float
@@ -97,7 +99,7 @@ def build_folder(folder: Path) -> Report:
 def build(study: Study, contents: Contents) -> Report:
     """Return the report of a study; the order in which records were read does not matter."""
     tables = table.tables(study, contents)
-    records = table.accepted(study, contents)
+    records = contents.of(plan.planned(study))
     judged = verdicts.judge_tables(study, tables)
     identity = report_id(study, contents)
     return Report(
@@ -113,6 +115,7 @@ def build(study: Study, contents: Contents) -> Report:
         corpora=_corpora(study, records, tables),
         models=_models(records),
         growths=_growths(tables),
+        rates=_rates(study, contents),
         provenance=_provenance(study, contents, records, identity),
         rerun=_rerun(study),
         level=study.preregistration.level,
@@ -198,6 +201,15 @@ def _alerts(study: Study, contents: Contents, tables: Tables) -> tuple[str, ...]
     missing = int((cells[table.STATUS] == table.MISSING).sum())
     if missing:
         found.append(f"{missing} of {len(cells)} planned cells have no record yet; what needs them is not tested.")
+    entries = plan.planned(study)
+    held = contents.of(entries)
+    trials = [entry for entry in entries if entry.trial]
+    untried = sum(entry.cell not in held for entry in trials)
+    if untried:
+        found.append(f"{untried} of {len(trials)} trials of learning rates have no record yet.")
+    outdated = sum(tuning.outdated(entry, held) for entry in held.values())
+    if outdated:
+        found.append(f"{_plural(outdated, 'record')} made at another learning rate than the trials give.")
     counts = cells[table.STATUS].value_counts()
     for status in sorted(set(counts.index) - {"ok", "unsolved", table.MISSING}):
         found.append(f"{_plural(int(counts[status]), 'cell')} ended as {status}; see Failures.")
@@ -226,7 +238,7 @@ def _failures(cells: pd.DataFrame) -> tuple[Mapping[str, Any], ...]:
     return tuple({str(key): value for key, value in row.items()} for row in rows[:SHOWN_FAILURES])
 
 
-def _corpora(study: Study, records: Mapping[str, Record], tables: Tables) -> tuple[Corpus, ...]:
+def _corpora(study: Study, records: Mapping[Cell, Record], tables: Tables) -> tuple[Corpus, ...]:
     found: dict[str, Corpus] = {}
     for entry in records.values():
         if entry.corpus is not None:
@@ -263,7 +275,7 @@ def _is_fact(key: str, value: object) -> bool:
     return key not in ("name", "sha256") and value is not None
 
 
-def _models(records: Mapping[str, Record]) -> tuple[Mapping[str, Any], ...]:
+def _models(records: Mapping[Cell, Record]) -> tuple[Mapping[str, Any], ...]:
     rows = {
         (entry.cell.model, entry.model.width, entry.model.layers, entry.cell.task): {
             "model": entry.cell.model,
@@ -310,7 +322,35 @@ def _growth(row: scaling.Growth) -> Mapping[str, Any]:
     }
 
 
-def _provenance(study: Study, contents: Contents, records: Mapping[str, Record], identity: str) -> dict[str, Any]:
+def _rates(study: Study, contents: Contents) -> tuple[Mapping[str, Any], ...]:
+    """Return what the trials of each tuned model say: one row per rule and model, in the order of the study."""
+    entries = plan.planned(study)
+    records = contents.of(entries)
+    asked = dict.fromkeys((entry.cell.rate, entry.cell.model) for entry in entries if not entry.trial)
+    rows = []
+    for rule, model in asked:
+        if rule is None:
+            continue
+        made, given = tuning.choice(rule, model, records), tuning.settle(rule, model, records)
+        rows.append(
+            {
+                "model": model,
+                "task": rule.task,
+                "length": rule.length,
+                "seeds": rule.seeds,
+                "trials": made.trials if made else (),
+                "rate": made.rate if made else None,
+                "at_edge": bool(made and made.at_edge),
+                "robust_width": made.robust_width if made else None,
+                "grid": len(rule.rates),
+                "expected_best": finite(tuning.expected_best(made.losses, len(made.trials))) if made else None,
+                "note": given.reason if isinstance(given, tuning.Refused) else "" if made else "trials are missing",
+            }
+        )
+    return tuple(rows)
+
+
+def _provenance(study: Study, contents: Contents, records: Mapping[Cell, Record], identity: str) -> dict[str, Any]:
     places = {
         canonical_json(entry.environment.model_dump(mode="json")): entry.environment for entry in records.values()
     }
