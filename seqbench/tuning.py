@@ -29,11 +29,13 @@ class Curve:
 
     read: which of them stands for the trial: the last validation; the least one, where training goes back to its
     weights; or the mean over the last tenth of a training whose every sequence was fresh.
+    solved: whether validation reached the task's threshold, which ended the training.
     """
 
     at: tuple[float, ...] = ()
     losses: tuple[float, ...] = ()
     read: Literal["last", "least", "tail"] = "last"
+    solved: bool = False
 
     @property
     def loss(self) -> float:
@@ -50,10 +52,11 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """A rate and the loss of each seed, infinite where it failed."""
+    """A rate and the loss of each seed, infinite where it failed; solved: whether every seed solved the task."""
 
     rate: float
     losses: tuple[float, ...]
+    solved: bool = False
 
     @property
     def failed(self) -> int:
@@ -67,9 +70,12 @@ class Trial:
         return sum(finite) / len(finite) if finite else math.inf
 
     @property
-    def rank(self) -> tuple[int, float, float]:
-        """Return what trials are ordered by: failed seeds, then the loss, then the rate; the least is best."""
-        return self.failed, self.loss, self.rate
+    def rank(self) -> tuple[bool, int, float, float]:
+        """Return what trials are ordered by, the least is best: unsolved, failed seeds, loss where unsolved, rate.
+
+        A training ends where it solves its task, so the losses of solved ones say when that was, and no more.
+        """
+        return not self.solved, self.failed, 0.0 if self.solved else self.loss, self.rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +83,8 @@ class Choice:
     """The best rate of all that were tried.
 
     trials: in ascending order of rate. at_edge: whether nothing was tried on one side of the best rate.
-    robust_width: how many rates of the grid have a loss within a tenth of the best one, and no failed seed.
+    robust_width: how many rates of the grid are as good as the best: they solved the task on every seed as it did, or,
+    where none did, have a loss within a tenth of the best one and no failed seed.
     """
 
     rate: float
@@ -118,18 +125,28 @@ def curve_of(record: Record) -> Curve:
     """Return the losses that a trial showed while it was trained; nothing where it failed or is no trial."""
     if record.status not in ("ok", "unsolved") or record.cell.probe != PROBE:
         return Curve()
+    steps = record.measured("steps_to_solve")
+    solved = steps is not None and math.isfinite(steps.value)
     validated = _series(record, "evaluation_loss")
     if validated is not None:
-        return Curve(at=validated.at, losses=validated.values, read="least" if record.corpus else "last")
+        read: Literal["least", "last"] = "least" if record.corpus else "last"
+        return Curve(at=validated.at, losses=validated.values, read=read, solved=solved)
     trained = _series(record, "training_loss")
     return Curve() if trained is None else Curve(at=trained.at, losses=trained.values, read="tail")
 
 
 def choose(curves: Mapping[float, Sequence[Curve]], *, rates: Sequence[float]) -> Choice:
-    """Return the best of the rates that were tried: rate -> the curve of each seed; `rates` are those of the grid."""
+    """Return the best of the rates that were tried: rate -> the curve of each seed; `rates` are those of the grid.
+
+    Rates at which every seed solved the task are equally good; of them the middle one is taken, and none at an edge if
+    there is another.
+    """
     trials = _trials(curves)
-    best = min(trials, key=lambda trial: trial.rank)
-    good = [trial for trial in trials if not trial.failed and trial.loss <= ROBUST * best.loss]
+    best = trials[_best(trials)]
+    if best.solved:
+        good = [trial for trial in trials if trial.solved]
+    else:
+        good = [trial for trial in trials if not trial.failed and trial.loss <= ROBUST * best.loss]
     return Choice(
         rate=best.rate,
         trials=trials,
@@ -145,7 +162,7 @@ def further_rate(curves: Mapping[float, Sequence[Curve]]) -> float:
     better of its neighbours.
     """
     trials = _trials(curves)
-    place = min(range(len(trials)), key=lambda index: trials[index].rank)
+    place = _best(trials)
     if place == 0:
         return trials[0].rate / HALF_DECADE
     if place == len(trials) - 1:
@@ -227,7 +244,23 @@ def _trial(rule: RateRule, model: str, seed: int, *, training: TrainConfig, foun
 
 
 def _trials(curves: Mapping[float, Sequence[Curve]]) -> tuple[Trial, ...]:
-    return tuple(Trial(rate=rate, losses=tuple(curve.loss for curve in curves[rate])) for rate in sorted(curves))
+    return tuple(
+        Trial(
+            rate=rate,
+            losses=tuple(curve.loss for curve in curves[rate]),
+            solved=all(curve.solved for curve in curves[rate]),
+        )
+        for rate in sorted(curves)
+    )
+
+
+def _best(trials: Sequence[Trial]) -> int:
+    """Return the place of the best of trials in ascending order of rate."""
+    solved = [place for place, trial in enumerate(trials) if trial.solved]
+    inside = [place for place in solved if 0 < place < len(trials) - 1] or solved
+    if inside:
+        return inside[(len(inside) - 1) // 2]
+    return min(range(len(trials)), key=lambda place: trials[place].rank)
 
 
 def _curves(cells: Iterable[Cell], records: Mapping[Cell, Record]) -> dict[float, tuple[Curve, ...]] | None:

@@ -170,6 +170,59 @@ def test_the_robust_width_counts_rates_of_the_grid_within_a_tenth_of_the_best():
     assert tuning.choose(curves(losses), rates=GRID).robust_width == 2
 
 
+def solved_at(*places, losses=(2.0, 2.0, 2.0, 2.0)):
+    """Return curves of the grid with two seeds each, solved at these places of it."""
+    return {
+        rate: (Curve(at=(1.0,), losses=(losses[place],), solved=place in places),) * 2
+        for place, rate in enumerate(GRID)
+    }
+
+
+@pytest.mark.parametrize(
+    ("places", "losses", "best", "width"),
+    [
+        ((1, 2, 3), (0.5, 0.3, 0.2, 0.1), GRID[1], 3),
+        ((2, 3), (0.5, 0.3, 0.2, 0.1), GRID[2], 2),
+        ((0, 1, 2, 3), (0.5, 0.3, 0.2, 0.1), GRID[1], 4),
+        ((3,), (0.5, 0.3, 0.2, 0.9), GRID[3], 1),
+    ],
+)
+def test_rates_that_solve_the_task_are_equally_good(places, losses, best, width):
+    """Where training ends as a task is solved, its last loss ranks nothing: the middle rate is taken, off the edges."""
+    made = tuning.choose(solved_at(*places, losses=losses), rates=GRID)
+    assert (made.rate, made.robust_width, made.at_edge) == (best, width, best == GRID[3])
+
+
+def test_the_further_rate_of_a_solved_task_lies_beside_the_middle():
+    """With three of four rates solved, the midpoint goes towards the better neighbour of the middle one."""
+    assert tuning.further_rate(solved_at(1, 2, 3)) == pytest.approx(math.sqrt(GRID[1] * GRID[2]))
+    assert tuning.further_rate(solved_at(3)) == pytest.approx(GRID[3] * tuning.HALF_DECADE)
+    beside = solved_at(1, 2, losses=(0.1, 0.3, 0.4, 0.5))
+    assert tuning.further_rate(beside) == pytest.approx(math.sqrt(GRID[1] * GRID[2]))
+    everywhere = solved_at(0, 1, 2, 3, losses=(0.4, 0.3, 0.2, 0.1))
+    assert tuning.further_rate(everywhere) == pytest.approx(math.sqrt(GRID[0] * GRID[1]))
+
+
+def test_one_unsolved_seed_leaves_a_rate_unsolved():
+    """A rate that solved the task on one of two seeds ranks behind one that solved it on both, whatever its loss."""
+    made = tuning.choose(
+        {
+            1e-3: (Curve(at=(1.0,), losses=(0.1,), solved=True), Curve(at=(1.0,), losses=(0.1,))),
+            3e-3: (Curve(at=(1.0,), losses=(0.4,), solved=True),) * 2,
+            1e-2: (Curve(at=(1.0,), losses=(0.2,)),) * 2,
+        },
+        rates=GRID,
+    )
+    assert (made.rate, made.robust_width) == (3e-3, 1)
+
+
+def test_a_record_tells_whether_its_trial_solved_the_task():
+    """The steps to solve are finite where validation reached the threshold."""
+    cell = tuning.grid(RULE, "rnn")[0]
+    told = [Measurement(name="steps_to_solve", value=steps, unit="step") for steps in (25.0, math.inf)]
+    assert [tuning.curve_of(record_of(cell, 1.0, more=(item,))).solved for item in told] == [True, False]
+
+
 def test_a_curve_is_read_as_training_ended():
     """The last validation; the least where training goes back to it; the late training loss where nothing else is."""
     at, losses = tuple(map(float, range(1, 21))), (*[5.0] * 17, 0.5, 3.0, 1.0)
@@ -189,7 +242,7 @@ def test_a_real_text_is_read_at_its_best_and_a_generated_one_at_its_end():
 
 
 def test_nothing_measured_on_test_sequences_can_decide():
-    """Planted scores that shout for another rate change nothing: the selection is handed losses of training alone."""
+    """Planted scores that shout for another rate change nothing: the selection sees how training went and ended."""
     losses = by_rate(4, 1, 2, 3)
     honest = records_of(losses, beyond=1.5)
     shouting = {}
@@ -206,7 +259,7 @@ def test_nothing_measured_on_test_sequences_can_decide():
         ]
         shouting[cell] = record.model_copy(update={"measurements": (*tests, *record.measurements)})
     assert tuning.choice(RULE, "rnn", shouting) == tuning.choice(RULE, "rnn", honest)
-    assert {field.name for field in dataclasses.fields(Curve)} == {"at", "losses", "read"}
+    assert {field.name for field in dataclasses.fields(Curve)} == {"at", "losses", "read", "solved"}
 
 
 def test_what_a_scored_cell_measured_is_no_curve_of_a_trial():
