@@ -232,7 +232,8 @@ def mean_line(
     """
     finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
     means = summary(finite, [at])
-    axis.plot(finite[at] * shift, finite[table.VALUE], look.marker, color=look.colour, alpha=0.3, markersize=2.5)
+    seeds = (finite[at] * shift, finite[table.VALUE])
+    axis.plot(*seeds, look.marker, color=look.colour, fillstyle=fill, alpha=0.3, markersize=2.5)
     bars = (means[MEAN] - means[LOWER], means[UPPER] - means[MEAN])
     axis.errorbar(
         means[at] * shift,

@@ -83,7 +83,7 @@ def _room(panel: pd.DataFrame, models: int) -> float:
     """Return the factor between two models at one lag, so that all of them stay clear of the next lag."""
     lags = np.sort(panel[LAG].unique())
     gap = float((lags[1:] / lags[:-1]).min()) if len(lags) > 1 else 2.0
-    return float(gap ** (0.7 / models))
+    return min(1.08, float(gap ** (0.7 / models)))
 
 
 def _is_fixed(study: Study, task: str, params: str) -> bool:
