@@ -224,10 +224,10 @@ def test_the_floor_of_a_text_comes_from_its_scored_trainings():
 def test_seeds_that_differ_give_the_range_of_their_contexts():
     """The legend tells the smallest and the largest, the ring stands at the lower median."""
     frame = effective_context.select(SCORED_TABLES, SCORED)
-    frame = frame[frame["model"] == "rnn"]
-    reach = frame["seed"].map({1000: 4.0, 1001: 8.0, 1002: 32.0})
+    frame = frame[(frame["model"] == "rnn") & (frame["seed"] < 1002)]
+    reach = frame["seed"].map({1000: 8.0, 1001: 32.0})  # half way between them there is no context to stand at
     (axes,) = effective_context.draw(frame.assign(effective=reach)).axes
-    assert "RNN tanh, 4 to 32 (n = 3)" in named(axes)
+    assert "RNN tanh, 8 to 32 (n = 2)" in named(axes)
     assert [line.get_xdata()[0] for line in axes.lines if line.get_markersize() == 11] == [8.0]
 
 
