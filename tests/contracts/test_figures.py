@@ -14,7 +14,7 @@ from seqbench.judge import table
 from seqbench.judge.figures import FIGURES
 from seqbench.judge.report import svg
 
-STUDY = studies.study(seeds=2)
+STUDY = studies.study(beside=studies.BESIDE, seeds=2)
 FULL = table.tables(STUDY, studies.contents(STUDY))
 EMPTY = table.tables(STUDY, studies.contents(STUDY, drop=lambda _: True))
 PARTIAL = table.tables(STUDY, studies.contents(STUDY, drop=lambda cell: cell.seed == 1001 or cell.model == "rnn"))

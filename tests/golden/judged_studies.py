@@ -16,8 +16,9 @@ from seqbench.suite import Group, Suite
 MODELS = Registry("model", "none", dict.fromkeys(("rnn", "lstm", "gru", "transformer", "tcn"), "none"))
 TIMES = ("training_time", "prefill_time", "decode_time")
 OTHERS = ("input_gradient", "saved_bytes", "state_bytes", "order_symmetry")
-SCORES = ("recall_by_lag", "bits_per_character", "order_shift")
-PROBES = Registry("probe", "none", dict.fromkeys((*OTHERS, *SCORES, *TIMES), "none"))
+SCORES = ("recall_by_lag", "bits_per_character", "order_shift", "answers")
+TRAINED = ("capacity", "effective_context")
+PROBES = Registry("probe", "none", dict.fromkeys((*OTHERS, *SCORES, *TRAINED, *TIMES), "none"))
 ALL = ("C1", "C2", "C4", "C5", "C8")
 IRNN = "rnn@activation=relu,init=identity"
 GAINS = ("0.5", "1", "1.5", "2", "3")
@@ -42,11 +43,19 @@ SEEING = ("transformer@causal=false", "transformer@causal=false,positions=learne
 TIMED = ("rnn", "lstm", "gru", "transformer@heads=1", "tcn")
 DECODED = ("rnn", "lstm", "gru", "transformer@heads=1,room=128")
 COUNTED = ("rnn", "lstm@forget_bias=1", "gru", ENCODER)
+LAGGED = ("lstm@forget_bias=1", "lstm@forget_bias=3", "gru", "gru@update_bias=3", "transformer")
+BESIDE = ("capacity of 4", "capacity of 8", "capacity, attention", "lags", "test lengths", "contexts")
+"""Groups that no claim of `ALL` asks for, and figures show."""
 GATES = ("lstm", "lstm@forget_bias=1", "lstm@forget_bias=3", "gru", "gru@update_bias=2")
 
 
-def study(claims=ALL, *, seeds=8, development=False, text=None, timed_seeds=1, rounds=None, processes=3) -> Study:
-    """Return a study with every arm of its claims and as many seeds; fewer than 5 seeds make as many rounds too."""
+def study(
+    claims=ALL, *, beside=(), seeds=8, development=False, text=None, timed_seeds=1, rounds=None, processes=3
+) -> Study:
+    """Return a study with every arm of its claims and as many seeds; fewer than 5 seeds make as many rounds too.
+
+    beside: names of further groups, of `BESIDE`.
+    """
     timing = TimingConfig(batch=16, processes=processes, rounds=rounds or (5 if seeds >= 5 else 1))
     large, alone = (timing.model_copy(update={"batch": batch}) for batch in (32, 1))
     uniform, count = {"task": "uniform_tokens", "lengths": (256,)}, {"task": "count", "lengths": (12,), "width": 32}
@@ -90,11 +99,31 @@ def study(claims=ALL, *, seeds=8, development=False, text=None, timed_seeds=1, r
         },
         "sorted": count | {"models": COUNTED, "params": {"order": "sorted"}, "training": SHORT},
         "random": count | {"models": COUNTED, "params": {"order": "random"}, "training": SHORT},
+        "capacity of 4": capacity(("gru",), (8, 16), 4),
+        "capacity of 8": capacity(("gru",), (16, 32), 8),
+        "capacity, attention": capacity(("transformer",), (8, 16, 32), 8),
+        "lags": {"task": "recall", "models": LAGGED, "lengths": (21, 61, 151), "width": 32, "training": SHORT},
+        "test lengths": {
+            "task": "parity",
+            "models": ("lstm@forget_bias=1", "transformer"),
+            "lengths": (40,),
+            "test_lengths": (80, 320),
+            "width": 32,
+            "training": SHORT,
+        },
+        "contexts": {
+            "task": "chronicle",
+            "probe": "effective_context",
+            "models": ("rnn", "lstm@forget_bias=1", "transformer"),
+            "lengths": (96,),
+            "width": 64,
+            "training": SHORT,
+        },
     }
     chosen = [
         Group(name=name, **({"seeds": timed_seeds if name.endswith(" time") else seeds} | fields))
         for name, fields in groups.items()
-        if name in _groups(claims)
+        if name in _groups(claims) | set(beside)
     ]
     suite = Suite(title="A synthetic study", claims=claims, groups=tuple(chosen))
     return plan.study("synthetic", suite, text=text, development=development, known_models=MODELS, known_probes=PROBES)
@@ -111,6 +140,12 @@ def slopes(models, width) -> dict:
 def recall(models) -> dict:
     """Return the fields of a group that trains recall."""
     return {"task": "recall_loguniform", "models": models, "lengths": (100,), "width": 32, "training": SHORT}
+
+
+def capacity(models, lengths, width) -> dict:
+    """Return the fields of a group that reads bits back from states."""
+    shared = {"task": "capacity", "probe": "capacity", "training": SHORT}
+    return shared | {"models": models, "lengths": lengths, "width": width}
 
 
 def corpus() -> CorpusFacts:
@@ -173,8 +208,8 @@ def measured(cell: Cell, truth: Truth, rng: np.random.Generator) -> tuple[Measur
         return _times(cell, truth, rng)
     if cell.probe in ("saved_bytes", "state_bytes", "order_symmetry"):
         return _at_rest(cell, truth)
-    if cell.task == "count":
-        return _counted(cell, truth, noise)
+    if cell.probe in TRAINED or cell.task in ("count", "recall", "parity"):
+        return _scored(cell, truth, noise)
     steps = Series(axis="step", at=(1.0, 2.0, 3.0), values=(2.0, 1.5, 1.0))
     common = (
         Measurement(name="tokens", value=400 * 32 * cell.length, unit="token"),
@@ -248,6 +283,61 @@ def _counted(cell: Cell, truth: Truth, noise: float) -> tuple[Measurement, ...]:
         "tokens": 400 * 32 * cell.length,
     }
     return tuple(Measurement(name=name, value=value, unit="1") for name, value in values.items())
+
+
+def _scored(cell: Cell, truth: Truth, noise: float) -> tuple[Measurement, ...]:
+    """Return what is measured of trained models on counting, capacity, fixed lags, parity and by context."""
+    if cell.task == "count":
+        return _counted(cell, truth, noise)
+    if cell.probe == "capacity":
+        return _held(cell, noise)
+    if cell.probe == "effective_context":
+        return _by_context(cell, truth, noise)
+    if cell.task == "recall":
+        return (Measurement(name="steps_to_solve", value=_solved_after(cell), unit="step"),)
+    return _by_length(cell)
+
+
+def _held(cell: Cell, noise: float) -> tuple[Measurement, ...]:
+    """Return the bits of a state: all that was written, as far as a recurrent one holds 1.1 bit in each float."""
+    floats = cell.width * (2 * cell.length if cell.model == "transformer" else 1)
+    bits = min(cell.length, 1.1 * floats) + noise
+    return (
+        Measurement(name="bits_recalled", value=bits, unit="bit"),
+        Measurement(name="state_floats", value=floats, unit="float"),
+        Measurement(name="load", value=cell.length / floats, unit="bit/float"),
+    )
+
+
+def _solved_after(cell: Cell) -> float:
+    """Return after how many steps a lag is solved: by attention always, by gates with a large bias up to 60."""
+    if cell.model == "transformer":
+        return 75.0
+    return 125.0 if cell.length <= 61 and cell.model.endswith("=3") else 200.0 if cell.length == 21 else float("inf")
+
+
+def _by_length(cell: Cell) -> tuple[Measurement, ...]:
+    """Return the accuracy by length: a gated network keeps it, attention is near chance."""
+    lengths = (cell.length, *cell.test_lengths)
+    scores = tuple(1.0 if cell.model.startswith("lstm") else 0.5 + 5 / T for T in lengths)
+    series = Series(axis="length", at=tuple(map(float, lengths)), values=scores)
+    return (
+        Measurement(name="accuracy", value=scores[0], unit="1"),
+        Measurement(name="chance_accuracy", value=0.5, unit="1"),
+        Measurement(name="accuracy_by_length", value=sum(scores[1:]) / len(scores[1:]), unit="1", series=series),
+    )
+
+
+def _by_context(cell: Cell, truth: Truth, noise: float) -> tuple[Measurement, ...]:
+    """Return bits by context, which fall as far as a model looks back: 8 characters, or 64 with attention."""
+    reach = 64 if cell.model == "transformer" else 8
+    contexts = (1, 2, 4, 8, 16, 32, 64, 96)
+    bits = tuple(truth["bits"] + noise + 2 / min(context, reach) for context in contexts)
+    series = Series(axis="context", at=tuple(map(float, contexts)), values=bits)
+    return (
+        Measurement(name="bits_by_context", value=bits[-1], unit="bit/character", series=series),
+        Measurement(name="effective_context", value=reach, unit="character"),
+    )
 
 
 def _times(cell: Cell, truth: Truth, rng: np.random.Generator) -> tuple[Measurement, ...]:

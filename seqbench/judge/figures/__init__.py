@@ -19,6 +19,10 @@ FIGURES = Registry(
         "crossover_map": "seqbench.judge.figures.crossover_map",
         "memory_by_length": "seqbench.judge.figures.memory_by_length",
         "order_sensitivity": "seqbench.judge.figures.order_sensitivity",
+        "capacity": "seqbench.judge.figures.capacity",
+        "solve_rate_by_lag": "seqbench.judge.figures.solve_rate_by_lag",
+        "length_generalisation": "seqbench.judge.figures.length_generalisation",
+        "effective_context": "seqbench.judge.figures.effective_context",
     },
     needs=[["TITLE"], ["CAPTION"], ["select"], ["draw"]],
 )

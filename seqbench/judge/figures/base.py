@@ -7,7 +7,7 @@ A figure's module offers `TITLE`, `CAPTION`, `select(tables, study) -> frame` (t
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Literal, Protocol
 
 import matplotlib as mpl
 import numpy as np
@@ -103,11 +103,12 @@ def trained_to_be_scored(series: pd.DataFrame, measurement: str) -> pd.DataFrame
 def blocked(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the median of every block of steps of every training, one row per block.
 
-    Columns: task, length, width, params, variant, seed, step, value, unit. A training that stopped early
+    Columns: task, length, width, params, layers, variant, seed, step, value, unit. A training that stopped early
     keeps its last value to the end of its facet, so that a median over seeds never loses those that were done first.
     """
     facets = list(FACETS)
-    columns = [*facets, table.MODEL, table.SEED]
+    own = [table.LAYERS, table.MODEL, table.SEED]
+    columns = [*facets, *own]
     finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
     if finite.empty:
         return pd.DataFrame(columns=[*columns, table.AT, table.VALUE, table.UNIT])
@@ -117,7 +118,7 @@ def blocked(rows: pd.DataFrame) -> pd.DataFrame:
     found = finite.groupby([*(finite[name] for name in columns), steps])[table.VALUE].median().reset_index()
     filled = []
     for key, facet in found.groupby(facets):
-        wide = facet.pivot_table(index=table.AT, columns=[table.MODEL, table.SEED], values=table.VALUE).ffill()
+        wide = facet.pivot_table(index=table.AT, columns=own, values=table.VALUE).ffill()
         long = wide.melt(ignore_index=False, value_name=table.VALUE).dropna().reset_index()
         filled.append(long.merge(pd.DataFrame([key], columns=facets), how="cross"))
     units = finite.groupby(table.TASK)[table.UNIT].first()
@@ -218,6 +219,75 @@ def with_facets(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
         for row in rows[list(columns)].to_dict("records")
     ]
     return rows.assign(**{FACET: texts})
+
+
+def with_sizes(rows: pd.DataFrame, columns: tuple[str, ...] = FACETS) -> pd.DataFrame:
+    """Return rows with their panel as `with_facets` names it, and by depth too where a model has several in one.
+
+    Models of different depth stand side by side; one model of two depths is two things that no mean may join.
+    """
+    named = with_facets(rows, columns)
+    depths = named.groupby([FACET, table.MODEL])[table.LAYERS].nunique().groupby(FACET).max()
+    texts = named[FACET] + named[table.LAYERS].map(lambda count: f", {plural(count, 'layer')}")
+    return named.assign(**{FACET: texts.where(named[FACET].map(depths) > 1, named[FACET])})
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun, as "1 layer" or "2 layers"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def mean_line(
+    axis: Axes,
+    rows: pd.DataFrame,
+    look: style.Look,
+    *,
+    at: str,
+    shift: float = 1.0,
+    label: str = "",
+    fill: Literal["full", "none", "left", "top", "right", "bottom"] = "full",
+) -> None:
+    """Draw seeds as thin marks, and the line of their means with intervals: the value against the column `at`.
+
+    shift: the factor by which marks stand beside their place, so that several models at one place can be told apart.
+    """
+    finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
+    means = summary(finite, [at])
+    seeds = (finite[at] * shift, finite[table.VALUE])
+    axis.plot(*seeds, look.marker, color=look.colour, fillstyle=fill, alpha=0.3, markersize=2.5)
+    bars = (means[MEAN] - means[LOWER], means[UPPER] - means[MEAN])
+    axis.errorbar(
+        means[at] * shift,
+        means[MEAN],
+        yerr=np.nan_to_num(np.array(bars, dtype=np.float64)),
+        color=look.colour,
+        marker=look.marker,
+        fillstyle=fill,
+        linestyle=look.line,
+        elinewidth=0.9,
+        capsize=2,
+        label=f"{label or look.label} ({counted(means[N])})",
+    )
+
+
+def counted(n: "pd.Series[int]") -> str:
+    """Return how many seeds the marks of a line stand for, as "n = 5" or, where some lack, "n = 3 to 5"."""
+    if n.empty:
+        return "n = 0"
+    low, high = int(n.min()), int(n.max())
+    return f"n = {high}" if low == high else f"n = {low} to {high}"
+
+
+def beside(place: int, count: int, *, by: float = 1.03) -> float:
+    """Return the factor by which the marks of one of `count` models stand beside their place on a log axis."""
+    return float(by ** (place - (count - 1) / 2))
+
+
+def ticks_at(axis: Axis, places: Iterable[float]) -> None:
+    """Label an axis at these places alone, with plain numbers."""
+    found = sorted(set(places))
+    axis.set_ticks(found, labels=[f"{place:g}" for place in found])
+    axis.set_minor_locator(NullLocator())
 
 
 def _plain(name: str, value: object) -> str:

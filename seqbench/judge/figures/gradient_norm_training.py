@@ -32,8 +32,8 @@ def draw(frame: pd.DataFrame) -> Figure:
     if rows.empty:
         return base.empty()
     with base.styled():
-        rows = base.with_facets(rows, base.FACETS)
-        names = sorted(set(rows[base.FACET]))
+        rows = base.with_sizes(rows)
+        names = list(rows[base.FACET].unique())
         figure, axes = base.panels(len(names), height=2.9)
         for axis, name in zip(axes, names, strict=True):
             panel = rows[rows[base.FACET] == name]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seqbench.judge import table
@@ -21,8 +20,8 @@ CAPTION = (
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     """Return one row per task, variant, seed and lag bucket: normalised recall."""
     rows = tables.series[tables.series[table.MEASUREMENT] == "recall_by_lag"]
-    columns = [table.TASK, table.LENGTH, table.WIDTH, table.MODEL, table.SEED, table.AT, table.VALUE, table.STATUS]
-    return rows[columns].sort_values(columns[:6]).reset_index(drop=True)
+    columns = [*base.FACETS, table.LAYERS, table.MODEL, table.SEED, table.AT, table.VALUE, table.STATUS]
+    return rows[columns].sort_values(columns[:8]).reset_index(drop=True)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -30,17 +29,16 @@ def draw(frame: pd.DataFrame) -> Figure:
     rows = frame[np.isfinite(frame[table.VALUE].astype(float))]
     if rows.empty:
         return base.empty()
-    rows = base.with_facets(rows, (table.TASK, table.LENGTH, table.WIDTH))
+    rows = base.with_sizes(rows)
     with base.styled():
-        names = sorted(set(rows[base.FACET]))
+        names = list(rows[base.FACET].unique())
         figure, axes = base.panels(len(names), height=3.6)
         for axis, name in zip(axes, names, strict=True):
             panel = rows[rows[base.FACET] == name]
             models = style.ordered(panel[table.MODEL])
             for place, model in enumerate(models):
-                # Marks of several models at one lag stand side by side.
-                shift = 1.03 ** (place - (len(models) - 1) / 2)
-                _line(axis, panel[panel[table.MODEL] == model], style.look(model), shift)
+                own, shift = panel[panel[table.MODEL] == model], base.beside(place, len(models))
+                base.mean_line(axis, own, style.look(model), at=table.AT, shift=shift)
             axis.axhline(0.0, color=style.INK, linewidth=1.0, linestyle="--", alpha=0.7, label="chance")
             axis.axhline(1.0, color=style.INK, linewidth=0.6, linestyle=":", alpha=0.7, label="perfect")
             axis.set_xscale("log")
@@ -49,23 +47,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             ticks = sorted(set(panel[table.AT]))
             axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
             axis.minorticks_off()
+            axis.set_xlim(ticks[0] / 1.25, ticks[-1] * 1.25)
             axis.set(title=name, xlabel="lag (steps, log scale)", ylabel="normalised recall (1)")
             base.legend(axis)
     return figure
-
-
-def _line(axis: Axes, rows: pd.DataFrame, look: style.Look, shift: float) -> None:
-    means = base.summary(rows, [table.AT])
-    axis.plot(rows[table.AT] * shift, rows[table.VALUE], look.marker, color=look.colour, alpha=0.3, markersize=2.5)
-    bars = (means[base.MEAN] - means[base.LOWER], means[base.UPPER] - means[base.MEAN])
-    axis.errorbar(
-        means[table.AT] * shift,
-        means[base.MEAN],
-        yerr=np.nan_to_num(np.array(bars)),
-        color=look.colour,
-        marker=look.marker,
-        linestyle=look.line,
-        elinewidth=0.9,
-        capsize=2,
-        label=f"{look.label} (n = {int(means[base.N].max())})",
-    )

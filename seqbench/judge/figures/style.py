@@ -7,7 +7,7 @@ colour alone. All colours have a contrast of at least 3:1 on white and on #14171
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from seqbench import variant
 from seqbench.errors import InvalidInput
@@ -57,6 +57,15 @@ MARKERS = ("v", "P", "X", "<", ">", "p", "h", "d", "*", "8")
 LINES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)))
 LineStyle = str | tuple[int, tuple[int, ...]]
 BLOCK_LINE: LineStyle = (0, (6, 1, 1, 1, 1, 1))
+FILLS: tuple[Literal["full", "none", "left", "top", "right", "bottom"], ...] = (
+    "full",
+    "none",
+    "left",
+    "top",
+    "right",
+    "bottom",
+)
+"""How the marker is filled where one variant has several lines in a panel, one for each of its sizes."""
 
 RC: dict[Any, Any] = {
     "font.family": ["DejaVu Sans", "sans-serif"],
@@ -162,6 +171,9 @@ _KNOWN_MARKERS = {
     "forget_bias=0": "v",
     "forget_bias=1": "s",
     "forget_bias=3": "P",
+    "update_bias=1": "v",
+    "update_bias=2": "X",
+    "update_bias=3": "P",
     "positions=learned": "v",
     "positions=none": "P",
 }
@@ -192,6 +204,9 @@ _KNOWN_LINES: Mapping[str, LineStyle] = {
     "forget_bias=1": "-",
     "forget_bias=0": ":",
     "forget_bias=3": "-.",
+    "update_bias=1": ":",
+    "update_bias=2": "--",
+    "update_bias=3": "-.",
     "implementation=eager": "-.",
 }
 

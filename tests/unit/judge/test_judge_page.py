@@ -204,6 +204,7 @@ def test_a_training_that_stops_early_keeps_its_last_value():
         table.LENGTH: 9,
         table.WIDTH: 8,
         table.PARAMS: "{}",
+        table.LAYERS: 1,
         table.MODEL: "rnn",
         table.UNIT: "nat",
     }
