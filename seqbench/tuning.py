@@ -70,12 +70,12 @@ class Trial:
         return sum(finite) / len(finite) if finite else math.inf
 
     @property
-    def rank(self) -> tuple[bool, int, float, float]:
-        """Return what trials are ordered by, the least is best: unsolved, failed seeds, loss where unsolved, rate.
+    def rank(self) -> tuple[int, float, float]:
+        """Return what trials are ordered by, the least is best: failed seeds, loss (0 where solved), rate.
 
         A training ends where it solves its task, so the losses of solved ones say when that was, and no more.
         """
-        return not self.solved, self.failed, 0.0 if self.solved else self.loss, self.rate
+        return self.failed, 0.0 if self.solved else self.loss, self.rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
