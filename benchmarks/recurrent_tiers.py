@@ -48,6 +48,7 @@ COMPILED = ("compiled", "scan")
 LONGEST_UNROLLED = 100
 """Compiling 100 steps of a GRU took three minutes; an unrolled loop's compile time grows with its steps."""
 
+Stepped = tuple[State, Tensor]
 AllSteps = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -184,7 +185,7 @@ def by_scan(x: Tensor, U: Tensor, W: Tensor, b: Tensor, b_too: Tensor, *, kind: 
     """Return h_1 … h_T from zero by the library's operator over one step: (B, T, I) -> (B, T, D)."""
     from torch._higher_order_ops.scan import scan  # noqa: PLC0415 - a prototype, which torch does not export
 
-    def step(state: State, now: Tensor) -> tuple[State, Tensor]:
+    def step(state: State, now: Tensor) -> Stepped:  # the compiler cannot evaluate tuple[…]
         if kind == "rnn":
             after: State = (torch.tanh(now + state[0] @ W.t()),)
         elif kind == "lstm":
@@ -197,11 +198,12 @@ def by_scan(x: Tensor, U: Tensor, W: Tensor, b: Tensor, b_too: Tensor, *, kind: 
             n = torch.tanh(n_u + torch.sigmoid(r_u + r_w) * n_w)
             z = torch.sigmoid(z_u + z_w)
             after = ((1 - z) * n + z * state[0],)
-        return after, after[0].clone()  # the operator refuses outputs that share memory
+        return tuple(part * 1.0 for part in after), after[0].clone()  # the operator refuses what shares memory
 
     driven = nn.functional.linear(x.transpose(0, 1), U, b if kind == "gru" else b + b_too).contiguous()
     start = 0 * driven[0, :, : W.shape[1]]  # of what has a gradient, as the operator asks of its state
-    _, states = scan(step, tuple(start.clone() for _ in range(1 + (kind == "lstm"))), driven, dim=0)
+    before = (start, start.clone()) if kind == "lstm" else (start,)
+    _, states = scan(step, before, driven, dim=0)
     every: Tensor = states
     return every.transpose(0, 1)
 
