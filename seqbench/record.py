@@ -77,6 +77,7 @@ class MatchFacts(BaseModel):
 class ModelFacts(BaseModel):
     """What was really built: counted parameters (all, and without embedding tables), size, implementation tier.
 
+    implementation: the tier that runs the model as it was built, in single precision; a probe may ask for double.
     hidden: units of each MLP, where matching chose them; None: the model's own.
     flops_per_token: of one forward pass over the cell's length; None where they cannot be told.
     state_bytes: of one sequence's state after the cell's length, in single precision; None where they cannot be told.

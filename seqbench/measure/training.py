@@ -1,7 +1,7 @@
 """One training loop for every model: same optimiser, same schedule, same batches, everything logged."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +21,11 @@ evaluations in a row after warm-up, is divergence. An untrained regression may s
 
 PATIENCE = 5
 """Evaluations without a better validation loss after which training on a real text stops."""
+
+
+AHEAD = 8
+"""So many batches are drawn at a time. One of recall (B = 32, T = 100) took 0.26 ms of processor time between two steps
+of an LSTM, whose 4.1 ms had taken the caches, and 0.08 ms after another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +104,7 @@ def train(
     outcome: Outcome = "finished"
     model.train()
     _show(model, 0, watch)
-    for step in range(config.steps):
-        batch = batches(step)
+    for step, batch in enumerate(_drawn(batches, config)):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, config)
         pending.append(step_of(model, batch, optimiser, clip_norm=config.clip_norm))
@@ -151,6 +155,14 @@ def optimiser_of(model: nn.Module, *, learning_rate: float, weight_decay: float 
     return torch.optim.AdamW(
         model.parameters(), lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay, fused=True
     )
+
+
+def _drawn(batches: Callable[[int], Batch], config: TrainConfig) -> Iterator[Batch]:
+    """Yield the batch of every step; they are drawn several at a time, but none before training may end without it."""
+    for begin in range(0, config.steps, config.evaluate_every):
+        end = min(begin + config.evaluate_every, config.steps)
+        for first in range(begin, end, AHEAD):
+            yield from [batches(step) for step in range(first, min(first + AHEAD, end))]
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:

@@ -1,5 +1,6 @@
 """What every model must do, whatever it is called: design section 5, row "model"."""
 
+import re
 from functools import cache
 
 import pytest
@@ -7,8 +8,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqbench.measure.check import DEMANDS, answer, candidate
-from seqbench.measure.models import MODELS
-from seqbench.measure.models.base import tensors_of
+from seqbench.measure.models import MODELS, implementation
+from seqbench.measure.models.base import TIERS, tensors_of
 from seqbench.measure.seeds import stream
 from seqbench.variant import parse
 
@@ -21,11 +22,15 @@ VARIANTS = (
     "rnn@activation=relu,init=identity",
     "rnn@implementation=eager",
     "rnn@activation=sigmoid,implementation=eager",
+    "rnn@implementation=batched",
+    "rnn@activation=relu,implementation=batched",
+    "rnn@activation=sigmoid,implementation=batched",
     "lstm@forget_bias=1",
     "lstm@chrono=12",
     "lstm@implementation=eager",
     "gru@update_bias=2",
     "gru@implementation=eager",
+    "gru@implementation=batched",
     "transformer@positions=learned,context=32",
     "transformer@positions=none",
     "transformer@room=4",
@@ -44,6 +49,7 @@ VARIANTS = (
     "block:rnn@implementation=eager",
     "block:lstm@forget_bias=1",
     "block:gru@implementation=eager",
+    "block:gru@implementation=batched",
     "block:mingru@gate_bias=-3",
     "block:mingru@implementation=step",
     "block:lru@implementation=step",
@@ -55,7 +61,7 @@ VARIANTS = (
     "hf:llama@num_attention_heads=4,num_key_value_heads=2",
     "hf:mamba2@n_groups=8",
 )
-EAGER = tuple(name for name in VARIANTS if name.endswith((",implementation=eager", "@implementation=eager", "=step")))
+LOOPS = tuple(name for name in VARIANTS if re.search("[@,]implementation=(eager|batched|step)", name))
 UNSTATED = dict.fromkeys(("parameters", "operations", "state size"), "not applicable")
 EXPECTED = {name: UNSTATED for name in VARIANTS if name.startswith("hf:")}  # the library's: counted, not stated
 """Variant -> demand -> outcome, where a demand that applies is answered by something else than "passed"."""
@@ -98,7 +104,7 @@ def bytes_of_backward(model, tokens) -> int:
     return made.total
 
 
-@pytest.mark.parametrize("name", EAGER)
+@pytest.mark.parametrize("name", LOOPS)
 def test_backward_of_a_loop_is_linear_in_length(name):
     """Behind an embedding, twice the steps make backward write twice the bytes, not four times.
 
@@ -108,3 +114,21 @@ def test_backward_of_a_loop_is_linear_in_length(name):
     tokens = torch.randint(8, (3, 80), generator=stream("linear"))
     small, middle, large = (bytes_of_backward(model, tokens[:, :length]) for length in (20, 40, 80))
     assert (large - middle) / (middle - small) == pytest.approx(2, rel=0.02)
+
+
+OURS = tuple(name for name in VARIANTS if not name.startswith("hf:"))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_model_names_its_tier(name):
+    """Every record of a model of ours says how it ran, in a word that `TIERS` explains."""
+    variant = parse(name)
+    assert implementation(variant, asked(name).spec(), asked(name).model()) in TIERS
+
+
+@pytest.mark.parametrize("name", ["mingru", "minlstm", "lru", "linear_attention"])
+def test_a_loop_in_place_of_a_scan_is_told(name):
+    """The same model by its scan and by its loop are two tiers."""
+    by_scan, by_loop = (asked(text) for text in (name, f"{name}@implementation=step"))
+    told = [implementation(found.variant, found.spec(), found.model()) for found in (by_scan, by_loop)]
+    assert told == ["scan", "eager"]

@@ -146,8 +146,13 @@ def refusal(variant: Variant, spec: "ModelSpec", *, length: int, lag: int | None
 
 
 def implementation(variant: Variant, spec: "ModelSpec", model: "nn.Module") -> str:
-    """Return what really runs a model: what its file finds, or its option `implementation`, or that it is our own."""
-    asked = vars(_module(variant.name)).get("implementation")
+    """Return what really runs a model: what its file finds, or its option `implementation`, or "own"."""
+    return implementation_by(_module(variant.name), spec, model)
+
+
+def implementation_by(module: ModuleType, spec: "ModelSpec", model: "nn.Module") -> str:
+    """Return what really runs a model of this file, or whose mixers are of this file."""
+    asked = vars(module).get("implementation")
     return str(getattr(spec.options, "implementation", "own") if asked is None else asked(spec, model))
 
 

@@ -15,8 +15,8 @@ A model file offers
 * `refusal(spec, *, length, lag) -> str`, why a model of this spec cannot stand before sequences of this length
   whose answers lie up to `lag` positions back (None: no one distance), or nothing;
 * `width_step(spec) -> int`, of which the width must be a multiple (every width will do where there is none);
-* `implementation(spec, model) -> str`, what really runs the model that was built, where that depends on what is
-  installed; it goes into every record (without it: the option `implementation`, or "own");
+* `implementation(spec, model) -> str`, the tier that really runs the model that was built, a name in `TIERS` where one
+  fits; it goes into every record (without it: the option `implementation`, or "own");
 * `tolerance(spec) -> float`, how far logits that are equal in exact arithmetic may lie apart, for kernels whose
   rounding depends on how long a sequence is or on what stands later in it, as scans in chunks have it (none: causality
   and the independence of a batch hold bit for bit, and pieces equal the whole to 1e-9 in float64). A gradient to a
@@ -32,12 +32,13 @@ A file whose core may stand in the same-block arm offers it alone, and has a lin
 * `mixer_costs(inputs, width, options, tokens, *, depth) -> Costs`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqbench.errors import ContractError, InvalidInput
 
@@ -45,7 +46,20 @@ State = tuple[Tensor, ...]
 Weights = list[nn.Parameter]
 Step = Callable[[Weights, Tensor, State], State]
 Advance = Callable[[nn.RNNBase, Tensor, State], tuple[Tensor, State]]
+Recurrence = Callable[[Weights, Tensor, Tensor], Tensor]
 OptionsType = TypeVar("OptionsType")
+
+TIERS: Mapping[str, str] = {
+    "fused": "the steps of a recurrence in one kernel of oneDNN, cuDNN or MIOpen",
+    "library loop": "torch's own loop over the steps, in C++",
+    "batched": "what inputs drive, and the gradients of weights, for all steps at once; the recurrence step by step",
+    "eager": "a loop over the steps in Python, as the equations read",
+    "scan": "a parallel scan over the steps, or over chunks of them",
+    "parallel": "all positions at once: attention or convolution",
+}
+"""Implementation tier -> what it is. A GPU's and a CPU's record of one model may differ in it."""
+
+_FUSED_KERNELS = ("aten.mkldnn_rnn_layer", "aten._cudnn_rnn", "aten.miopen_rnn")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +300,45 @@ def loop(cells: nn.RNNBase, inputs: Tensor, state: State, *, step: Step) -> tupl
         inputs = torch.stack(outputs, dim=1)  # T × (B, D) -> (B, T, D)
         last.append(layer)
     return inputs, tuple(torch.stack(part) for part in zip(*last, strict=True))  # L × (B, D) -> (L, B, D)
+
+
+def batched(cells: nn.RNNBase, inputs: Tensor, state: State, *, recurrence: Recurrence) -> tuple[Tensor, State]:
+    """Return what `loop` returns, layer by layer instead of step by step: (B, T, I) -> (B, T, D), (L, B, D).
+
+    `recurrence(weights, all x_t (T, B, I), h_0 (B, D)) -> h_1 … h_T (T, B, D)` of one layer.
+    """
+    last = []
+    hidden = inputs.transpose(0, 1)  # (B, T, I) -> (T, B, I): what a step reads and writes lies together
+    for weights, start in zip(cells.all_weights, state[0].unbind(0), strict=True):
+        hidden = recurrence(weights, hidden, start)
+        last.append(hidden[-1])
+    return hidden.transpose(0, 1), (torch.stack(last),)
+
+
+def tier_of_cells(asked: str, model: nn.Module) -> str:
+    """Return which tier runs a model's torch cells, in the precision and on the device that it is in.
+
+    asked: its option `implementation`. The library has no fused kernel of every cell: one step is run and looked at.
+    """
+    if asked != "fused":
+        return asked
+    cells = next(module for module in model.modules() if isinstance(module, nn.RNNBase))
+    with _CalledOperations() as called:
+        cells(next(cells.parameters()).new_zeros(1, 1, cells.input_size))
+    return "fused" if any(name.startswith(_FUSED_KERNELS) for name in called.names) else "library loop"
+
+
+class _CalledOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While active, notes the names of the operations that torch calls, as `aten.addmm.default`."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and note its name."""
+        self.names.add(str(func))
+        return func(*args, **(kwargs or {}))
 
 
 def cell_costs(inputs: int, width: int, *, gates: int, states: int = 1) -> Costs:

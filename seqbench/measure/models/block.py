@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from seqbench.measure.models import MIXERS
+from seqbench.measure.models import MIXERS, implementation_by
 from seqbench.measure.models.base import Blocks, Costs, ModelSpec, blocks_costs
 
 
@@ -40,6 +40,11 @@ def refusal(spec: ModelSpec, *, length: int, lag: int | None) -> str:
     """Return what keeps the mixer's model from such sequences, or nothing."""
     asked = vars(MIXERS.load(spec.member)).get("refusal")
     return "" if asked is None else str(asked(spec, length=length, lag=lag))
+
+
+def implementation(spec: ModelSpec, model: nn.Module) -> str:
+    """Return the tier that really runs the mixers."""
+    return implementation_by(MIXERS.load(spec.member), spec, model)
 
 
 def costs(spec: ModelSpec, tokens: int) -> Costs:

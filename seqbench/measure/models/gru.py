@@ -5,27 +5,32 @@
     h_t  = (1 - z) ⊙ n + z ⊙ h_{t-1}
 
 This is the library's form: z keeps the old state, and r acts after W, as cuDNN computes it.
-`fused` runs all steps in the library's kernel; `eager` is the loop that reads like the equations.
+`fused` is the library's call, which on a CPU is a loop in C++; `eager` is the loop that reads like the equations, and
+`batched` one with its own backward pass that takes products outside the loop wherever they do not wait for h.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from seqbench.measure.models.base import (
+    Advance,
     Cells,
     Costs,
     ModelSpec,
     Recurrent,
     State,
     Weights,
+    batched,
     cell_costs,
     loop,
     options_of,
     recurrent_costs,
+    tier_of_cells,
 )
 
 
@@ -37,7 +42,7 @@ class Options:
     """
 
     update_bias: float | None = None
-    implementation: Literal["fused", "eager"] = "fused"
+    implementation: Literal["fused", "batched", "eager"] = "fused"
 
 
 def build(spec: ModelSpec) -> nn.Module:
@@ -54,7 +59,7 @@ def _cells(inputs: int, width: int, options: Options, *, layers: int) -> Cells:
     cells = nn.GRU(inputs, width, layers, batch_first=True)
     for _, _, b, b_too in cells.all_weights:
         _initialise(b, b_too, options=options)
-    return Cells(cells, advance=_fused if options.implementation == "fused" else partial(loop, step=_step))
+    return Cells(cells, advance=_ADVANCES[options.implementation])
 
 
 def _step(weights: Weights, x: Tensor, state: State) -> State:
@@ -67,9 +72,68 @@ def _step(weights: Weights, x: Tensor, state: State) -> State:
     return ((1 - z) * n + z * h,)
 
 
+def _all_steps(weights: Weights, x: Tensor, h: Tensor) -> Tensor:
+    """Return h_1 … h_T: (T, B, I), (B, D) -> (T, B, D)."""
+    U, W, b, b_too = weights
+    states: Tensor = _Recurrence.apply(nn.functional.linear(x, U, b), h, W, b_too)  # type: ignore[no-untyped-call]
+    return states
+
+
+class _Recurrence(torch.autograd.Function):
+    """All steps, given u_t = U x_t + b, with its own backward pass: autograd would visit some twenty nodes per step.
+
+    With G_t the whole gradient to h_t and m = W_n h_{t-1} + b'_n:
+    dn = G_t ⊙ (1 - z)(1 - n²), dz = G_t ⊙ (h_{t-1} - n) z(1 - z), dr = dn ⊙ m r(1 - r), dm = dn ⊙ r,
+    G_{t-1} = g_{t-1} + G_t ⊙ z + Wᵀ (dr, dz, dm), dW = Σ_t (dr, dz, dm) h_{t-1}ᵀ, du = (dr, dz, dn).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, driven: Tensor, start: Tensor, W: Tensor, b: Tensor) -> Tensor:
+        """Return all states: u (T, B, 3D), h_0 (B, D) -> (T, B, D)."""
+        T, B, D = len(driven), *start.shape
+        states = torch.cat((start[None], driven.new_empty(T, B, D)))  # (T + 1, B, D)
+        gates, candidates = torch.empty_like(driven), driven.new_empty(T, B, D)  # r, z, m side by side; n
+        h, *after = states.unbind(0)
+        for u, gate, n, following in zip(driven, gates, candidates, after, strict=True):
+            torch.addmm(b, h, W.T, out=gate)
+            gate[:, : 2 * D].add_(u[:, : 2 * D]).sigmoid_()
+            r, z, m = gate.chunk(3, dim=1)  # (B, 3D) -> 3 × (B, D)
+            torch.addcmul(u[:, 2 * D :], r, m, out=n).tanh_()
+            h = torch.lerp(n, h, z, out=following)
+        ctx.save_for_backward(states, gates, candidates, W)
+        return states[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the gradients to u, h_0, W and b'."""
+        states, gates, n, W = ctx.saved_tensors
+        r, z, m = gates.chunk(3, dim=2)  # (T, B, 3D) -> 3 × (T, B, D)
+        to_n = (1 - z) * (1 - n * n)
+        to_r, to_z = to_n * m * r * (1 - r), (states[:-1] - n) * z * (1 - z)
+        local = torch.stack((to_r, to_z, to_n * r, to_n), dim=2)  # (T, B, 4, D): by what G_t is multiplied
+        recurrent = local.flatten(2)[..., : 3 * n.shape[2]]  # (T, B, 3D): dr, dz, dm
+        direct = (torch.zeros_like(states[0]), *gradient.unbind(0))  # to h_0 … h_T from outside the recurrence
+        whole = direct[-1]
+        backwards = (part.unbind(0)[::-1] for part in (local, recurrent, z))
+        for g, parts, through, kept in zip(direct[-2::-1], *backwards, strict=True):
+            parts.mul_(whole[:, None])
+            whole = torch.addmm(g, through, W).addcmul_(whole, kept)
+        to_driven = torch.cat((recurrent[..., : 2 * n.shape[2]], local[:, :, 3]), dim=2)
+        flat = recurrent.flatten(0, 1)  # (T, B, 3D) -> (T · B, 3D)
+        return to_driven, whole, flat.T @ states[:-1].flatten(0, 1), flat.sum(0)
+
+
 def _fused(cells: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Tensor, State]:
     hidden, last = cells(inputs, state[0])
     return hidden, (last,)
+
+
+_ADVANCES: dict[str, Advance] = {
+    "fused": _fused,
+    "batched": partial(batched, recurrence=_all_steps),
+    "eager": partial(loop, step=_step),
+}
 
 
 @torch.no_grad()
@@ -79,6 +143,11 @@ def _initialise(b: Tensor, b_too: Tensor, *, options: Options) -> None:
         return
     b.chunk(3)[1].fill_(options.update_bias)
     b_too.chunk(3)[1].zero_()
+
+
+def implementation(spec: ModelSpec, model: nn.Module) -> str:
+    """Return the tier that really runs."""
+    return tier_of_cells(options_of(spec, Options).implementation, model)
 
 
 def costs(spec: ModelSpec, tokens: int) -> Costs:  # noqa: ARG001 - neither work nor state grows with the sequence

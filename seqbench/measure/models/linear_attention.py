@@ -123,6 +123,11 @@ def width_step(spec: ModelSpec) -> int:
     return options_of(spec, Options).heads
 
 
+def implementation(spec: ModelSpec, model: nn.Module) -> str:  # noqa: ARG001 - the option alone decides
+    """Return the tier that really runs."""
+    return "eager" if options_of(spec, Options).implementation == "step" else "scan"
+
+
 def costs(spec: ModelSpec, tokens: int) -> Costs:
     """Return what the network costs: `Blocks` of linear attention."""
     attention = mixer_costs(spec.width, spec.width, options_of(spec, Options), tokens, depth=0)

@@ -86,6 +86,11 @@ class LRU(nn.Module):
         return y, (parts[:, -1].clone(),)  # a view would keep the states of all positions
 
 
+def implementation(spec: ModelSpec, model: nn.Module) -> str:  # noqa: ARG001 - the option alone decides
+    """Return the tier that really runs."""
+    return "eager" if options_of(spec, Options).implementation == "step" else "scan"
+
+
 def costs(spec: ModelSpec, tokens: int) -> Costs:
     """Return what the network costs: `Blocks` of units."""
     unit = mixer_costs(spec.width, spec.width, options_of(spec, Options), tokens, depth=0)

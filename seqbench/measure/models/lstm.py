@@ -5,7 +5,8 @@
     c_t     = f ⊙ c_{t-1} + i ⊙ g
     h_t     = o ⊙ tanh(c_t)
 
-`fused` runs all steps in the library's kernel; `eager` is the loop that reads like the equations.
+`fused` is the library's call, one kernel on a CPU too where it is in single precision; `eager` is the loop that reads
+like the equations.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from seqbench.measure.models.base import (
     loop,
     options_of,
     recurrent_costs,
+    tier_of_cells,
 )
 
 
@@ -96,6 +98,11 @@ def _initialise(b: Tensor, b_too: Tensor, *, options: Options) -> None:
         i.copy_(-f)
         f_too.zero_()
         i_too.zero_()
+
+
+def implementation(spec: ModelSpec, model: nn.Module) -> str:
+    """Return the tier that really runs."""
+    return tier_of_cells(options_of(spec, Options).implementation, model)
 
 
 def costs(spec: ModelSpec, tokens: int) -> Costs:  # noqa: ARG001 - neither work nor state grows with the sequence

@@ -56,6 +56,11 @@ def _gates(mapped: Tensor) -> tuple[Tensor, Tensor]:
     return torch.sigmoid(-written), torch.sigmoid(written) * positive(candidate)
 
 
+def implementation(spec: ModelSpec, model: nn.Module) -> str:  # noqa: ARG001 - the option alone decides
+    """Return the tier that really runs."""
+    return "eager" if options_of(spec, Options).implementation == "step" else "scan"
+
+
 def costs(spec: ModelSpec, tokens: int) -> Costs:  # noqa: ARG001 - neither work nor state grows with the sequence
     """Return what the network costs: two gates and the candidate per unit, and h of every layer."""
     return network_costs(spec, maps=3)

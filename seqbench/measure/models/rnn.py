@@ -3,7 +3,8 @@
     h_t = φ(U x_t + W h_{t-1} + b)        φ is tanh, relu or sigmoid
     o_t = V h_t + c
 
-`fused` runs all steps in the library's kernel; `eager` is the loop that reads like the equations.
+`fused` is the library's call, which on a CPU is a loop in C++; `eager` is the loop that reads like the equations, and
+`batched` one with its own backward pass that takes products outside the loop wherever they do not wait for h.
 torch splits b into two vectors that are only ever added.
 """
 
@@ -11,10 +12,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from seqbench.errors import InvalidInput
 from seqbench.measure.models.base import (
@@ -25,11 +27,21 @@ from seqbench.measure.models.base import (
     Recurrent,
     State,
     Weights,
+    batched,
     cell_costs,
     loop,
     options_of,
     recurrent_costs,
+    tier_of_cells,
 )
+
+_IN_PLACE = {"tanh": torch.tanh_, "relu": torch.relu_, "sigmoid": torch.sigmoid_}
+_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": lambda h: 1 - h * h,
+    "relu": lambda h: (h > 0).to(h.dtype),
+    "sigmoid": lambda h: h * (1 - h),
+}
+"""φ -> φ′ of the state that φ gave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +55,7 @@ class Options:
     activation: Literal["tanh", "relu", "sigmoid"] = "tanh"
     init: Literal["default", "orthogonal", "identity", "gaussian"] = "default"
     gain: float = 1.0
-    implementation: Literal["fused", "eager"] = "fused"
+    implementation: Literal["fused", "batched", "eager"] = "fused"
 
     def __post_init__(self) -> None:
         if self.gain != 1.0 and self.init in ("default", "identity"):
@@ -71,6 +83,8 @@ def _cells(inputs: int, width: int, options: Options, *, layers: int) -> Cells:
 def _advance(options: Options) -> Advance:
     if options.implementation == "eager":
         return partial(loop, step=partial(_step, phi=getattr(torch, options.activation)))
+    if options.implementation == "batched":
+        return partial(batched, recurrence=partial(_all_steps, phi=options.activation))
     return _fused_sigmoid if options.activation == "sigmoid" else _fused
 
 
@@ -78,6 +92,43 @@ def _step(weights: Weights, x: Tensor, state: State, *, phi: Callable[[Tensor], 
     """Return h_t = φ(U x_t + W h_{t-1} + b): (B, I), (B, D) -> (B, D)."""
     (U, W, b, b_too), (h,) = weights, state
     return (phi(nn.functional.linear(x, U, b) + nn.functional.linear(h, W, b_too)),)
+
+
+def _all_steps(weights: Weights, x: Tensor, h: Tensor, *, phi: str) -> Tensor:
+    """Return h_1 … h_T: (T, B, I), (B, D) -> (T, B, D)."""
+    U, W, b, b_too = weights
+    states: Tensor = _Recurrence.apply(nn.functional.linear(x, U, b + b_too), h, W, phi)  # type: ignore[no-untyped-call]
+    return states
+
+
+class _Recurrence(torch.autograd.Function):
+    """h_t = φ(u_t + W h_{t-1}) for all steps, with its own backward pass: autograd would visit several nodes per step.
+
+    With G_t the whole gradient to h_t: du_t = G_t ⊙ φ′, G_{t-1} = g_{t-1} + Wᵀ du_t, dW = Σ_t du_t h_{t-1}ᵀ.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, driven: Tensor, start: Tensor, W: Tensor, phi: str) -> Tensor:
+        """Return all states: u (T, B, D), h_0 (B, D) -> (T, B, D)."""
+        states = torch.cat((start[None], torch.empty_like(driven)))  # (T + 1, B, D)
+        h, *after = states.unbind(0)
+        for u, following in zip(driven.unbind(0), after, strict=True):
+            h = _IN_PLACE[phi](torch.addmm(u, h, W.T, out=following))
+        ctx.save_for_backward(states, W)
+        ctx.phi = phi
+        return states[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Return the gradients to u, h_0 and W."""
+        states, W = ctx.saved_tensors
+        to_driven = _SLOPES[ctx.phi](states[1:])
+        direct = (torch.zeros_like(states[0]), *gradient.unbind(0))  # to h_0 … h_T from outside the recurrence
+        whole = direct[-1]
+        for g, du in zip(direct[-2::-1], to_driven.unbind(0)[::-1], strict=True):
+            whole = torch.addmm(g, du.mul_(whole), W)
+        return to_driven, whole, to_driven.flatten(0, 1).T @ states[:-1].flatten(0, 1), None
 
 
 def _fused(cells: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Tensor, State]:
@@ -113,6 +164,11 @@ def _initialise(U: Tensor, W: Tensor, biases: list[nn.Parameter], *, options: Op
             nn.init.normal_(U, std=0.001)
             for bias in biases:
                 nn.init.zeros_(bias)
+
+
+def implementation(spec: ModelSpec, model: nn.Module) -> str:
+    """Return the tier that really runs."""
+    return tier_of_cells(options_of(spec, Options).implementation, model)
 
 
 def costs(spec: ModelSpec, tokens: int) -> Costs:  # noqa: ARG001 - neither work nor state grows with the sequence

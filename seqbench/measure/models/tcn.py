@@ -108,6 +108,11 @@ def refusal(spec: ModelSpec, *, length: int, lag: int | None) -> str:  # noqa: A
     )
 
 
+def implementation(spec: ModelSpec, model: nn.Module) -> str:  # noqa: ARG001 - there is one
+    """Return the tier that really runs."""
+    return "parallel"
+
+
 def costs(spec: ModelSpec, tokens: int) -> Costs:
     """Return what the network costs: front, every level, head."""
     total = front_costs(spec, projects=True) + linear_costs(spec.width, spec.outputs)

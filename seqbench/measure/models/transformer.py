@@ -193,6 +193,11 @@ def refusal(spec: ModelSpec, *, length: int, lag: int | None) -> str:  # noqa: A
     return _beyond(length, options.context) if options.positions == "learned" and length > options.context else ""
 
 
+def implementation(spec: ModelSpec, model: nn.Module) -> str:  # noqa: ARG001 - there is one
+    """Return the tier that really runs."""
+    return "parallel"
+
+
 def costs(spec: ModelSpec, tokens: int) -> Costs:
     """Return what the network costs: `Blocks` of attention, and a learned table."""
     options = options_of(spec, Options)

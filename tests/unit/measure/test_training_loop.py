@@ -216,3 +216,42 @@ def test_the_loss_counts_scored_positions_only():
     masked.scored[0, 0] = False
     assert float(training.scored_loss(logits, masked)) == pytest.approx(math.log(4))
     assert float(training.scored_loss(logits, batch)) > 10
+
+
+@pytest.mark.parametrize("evaluate_every", [1, 3, 8, 20, 50])
+def test_every_step_has_its_own_batch_though_several_are_drawn_at_a_time(evaluate_every):
+    """Batches are drawn in the order of the steps, each once, and as many as the budget has."""
+    drawn = []
+    train(
+        Table(), lambda step: drawn.append(step) or batch_of(step), config_of(steps=37, evaluate_every=evaluate_every)
+    )
+    assert drawn == list(range(37))
+
+
+def test_the_batch_of_a_step_is_what_the_step_trains_on():
+    """With one token per step, in turn, the rows of a table move in that order."""
+    seen = []
+    train(
+        Table(),
+        lambda step: Batch(
+            inputs=torch.full((1, 1), step % 4),
+            targets=torch.zeros(1, 1, dtype=torch.int64),
+            scored=torch.ones(1, 1) > 0,
+        ),
+        config_of(steps=16, clip_norm=None),
+        watch=lambda model, step: seen.append((step, model.rows.detach().any(dim=1).nonzero().flatten().tolist())),
+    )
+    assert seen[:4] == [(0, []), (1, [0]), (2, [0, 1]), (4, [0, 1, 2, 3])]
+
+
+def test_no_batch_is_drawn_that_training_may_end_before():
+    """Solved at the second evaluation, after 20 steps, it has drawn 20 batches: what is drawn is trained on."""
+    drawn = []
+    history = train(
+        Table(),
+        lambda step: drawn.append(step) or batch_of(step),
+        config_of(evaluate_every=10),
+        evaluate=scores(1.0, 1.0),
+        stopping=Stopping(solved_at=0.9),
+    )
+    assert (history.steps, len(drawn)) == (20, 20)

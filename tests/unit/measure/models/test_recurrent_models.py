@@ -1,4 +1,4 @@
-"""rnn, lstm and gru: how weights start, and that the loop of the equations is the library's kernel."""
+"""rnn, lstm and gru: how weights start, that their loops are the library's kernel, and which tier is said to run."""
 
 import math
 from itertools import product
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqbench.measure.models import create, spec_for
+from seqbench.measure.models import create, implementation, spec_for
 from seqbench.measure.seeds import stream
 from seqbench.variant import parse
 
@@ -22,6 +22,7 @@ KERNELS = [
     "lstm@chrono=50",
     "gru@update_bias=2",
 ]
+LOOPS = [(text, loop) for text in KERNELS for loop in ("eager", "batched") if (text[:4], loop) != ("lstm", "batched")]
 
 
 def built(text, *, layers=1, width=32, seed=0):
@@ -41,11 +42,17 @@ def biases(text, **sizes):
     return [bias.detach().view(-1, model.mixer.cells.hidden_size) for bias in model.mixer.cells.all_weights[-1][2:]]
 
 
-def twins(text, *, layers):
-    """Return the fused and the eager model of a variant, with the same weights."""
-    fused, eager = (built(f"{text},implementation={how}", layers=layers, seed=5) for how in ("fused", "eager"))
-    eager.load_state_dict(fused.state_dict())
-    return fused, eager
+def tier_of(text, model):
+    """Return the tier that a record would name."""
+    variant = parse(text)
+    return implementation(variant, spec_for(variant, vocab=8, outputs=8, width=32, layers=1), model)
+
+
+def twins(text, *, loop, layers):
+    """Return the fused model of a variant and one of its loops, with the same weights."""
+    fused, looping = (built(f"{text},implementation={how}", layers=layers, seed=5) for how in ("fused", loop))
+    looping.load_state_dict(fused.state_dict())
+    return fused, looping
 
 
 def tokens_of(length=20):
@@ -118,26 +125,86 @@ def test_chrono_biases_span_the_distances():
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("text", KERNELS)
-def test_the_loop_is_the_kernel(text, layers):
-    """Logits and states of the eager loop are the fused kernel's to 1e-6, from a state that is not zero."""
-    fused, eager = twins(text, layers=layers)
+@pytest.mark.parametrize(("text", "loop"), LOOPS)
+def test_the_loop_is_the_kernel(text, loop, layers):
+    """Logits and states of a loop are the library's to 1e-6, from a state that is not zero."""
+    fused, looping = twins(text, loop=loop, layers=layers)
     _, state = fused(tokens_of(3))
-    (logits, after), (by_loop, after_by_loop) = fused(tokens_of(), state), eager(tokens_of(), state)
+    (logits, after), (by_loop, after_by_loop) = fused(tokens_of(), state), looping(tokens_of(), state)
     torch.testing.assert_close(by_loop, logits, rtol=0, atol=1e-6)
     torch.testing.assert_close(after_by_loop, after, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
 @pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("text", KERNELS)
-def test_the_loop_has_the_kernel_s_gradients(text, layers):
-    """In double precision every parameter's gradient is the same to 1e-9, relative to its largest."""
+@pytest.mark.parametrize(("text", "loop"), LOOPS)
+def test_the_loop_has_the_kernel_s_gradients(text, loop, layers, dtype, tolerance):
+    """Every parameter's gradient and the given state's is the same, relative to its largest: to 1e-10 in double.
+
+    The loss reads the last state besides the logits, as a training on pieces of a sequence would.
+    """
     gradients = []
-    for model in twins(text, layers=layers):
-        nn.functional.cross_entropy(model.double()(tokens_of())[0].flatten(0, 1), tokens_of().flatten()).backward()
-        gradients.append({key: value.grad for key, value in model.named_parameters()})
+    for model in twins(text, loop=loop, layers=layers):
+        model.to(dtype)
+        with torch.no_grad():
+            _, state = model(tokens_of(3))
+        state = tuple(part.clone().requires_grad_() for part in state)
+        logits, after = model(tokens_of(), state)
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens_of().flatten())
+        (loss + sum((part**2).mean() for part in after)).backward()
+        named = {key: value.grad for key, value in model.named_parameters()}
+        gradients.append(named | {f"state {place}": part.grad for place, part in enumerate(state)})
     for key, expected in gradients[0].items():
-        assert (gradients[1][key] - expected).abs().max() <= 1e-9 * expected.abs().max(), key
+        assert (gradients[1][key] - expected).abs().max() <= tolerance * expected.abs().max(), key
+
+
+@pytest.mark.parametrize("text", ["rnn", "gru"])
+def test_the_batched_loop_is_one_node_of_the_graph(text):
+    """What autograd visits does not grow with the sequence, where the eager loop's nodes do."""
+    batched, eager = (built(f"{text}@implementation={how}") for how in ("batched", "eager"))
+    assert nodes(batched(tokens_of(20))[0]) == nodes(batched(tokens_of(40))[0])
+    assert nodes(eager(tokens_of(40))[0]) > nodes(eager(tokens_of(20))[0]) + 60
+
+
+def nodes(tensor):
+    """Return how many nodes the graph behind a tensor has."""
+    seen, waiting = set(), [tensor.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting.extend(following for following, _ in node.next_functions)
+    return len(seen)
+
+
+@pytest.mark.parametrize(
+    ("text", "tier"),
+    [
+        ("rnn", "library loop"),
+        ("rnn@activation=sigmoid", "library loop"),
+        ("gru", "library loop"),
+        ("lstm", "fused"),
+        ("block:lstm", "fused"),
+        ("rnn@implementation=eager", "eager"),
+        ("lstm@implementation=eager", "eager"),
+        ("gru@implementation=batched", "batched"),
+        ("block:gru@implementation=batched", "batched"),
+    ],
+)
+def test_the_tier_that_runs_is_told(text, tier):
+    """On a CPU torch has a fused kernel of the LSTM alone, and calls a loop of its own by the same name."""
+    assert tier == tier_of(text, built(text))
+
+
+def test_the_fused_lstm_is_a_loop_in_double_precision():
+    """The kernel of oneDNN is one of single precision; what a model in double runs is not it."""
+    assert tier_of("lstm", built("lstm").double()) == "library loop"
+
+
+def test_the_fused_lstm_is_a_loop_where_its_library_is_switched_off(monkeypatch):
+    """The tier is what this process runs and not what the name of an option promises."""
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    assert tier_of("lstm", built("lstm")) == "library loop"
 
 
 def test_a_sigmoid_network_s_states_are_sigmoids():
