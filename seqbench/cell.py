@@ -21,7 +21,7 @@ from seqbench import variant
 from seqbench.errors import InvalidInput
 from seqbench.variant import Scalar
 
-MEASUREMENT_VERSION = 2
+MEASUREMENT_VERSION = 3
 """Rises whenever a change to the measuring half changes any number; part of every fingerprint."""
 
 _LARGEST_WHOLE = 2**53  # beyond it a JSON reader may round

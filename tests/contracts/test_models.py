@@ -121,9 +121,10 @@ OURS = tuple(name for name in VARIANTS if not name.startswith("hf:"))
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_model_names_its_tier(name):
-    """Every record of a model of ours says how it ran, in a word that `TIERS` explains."""
+    """Every record of a model of ours says how it ran, in words that `TIERS` explains."""
     variant = parse(name)
-    assert implementation(variant, asked(name).spec(), asked(name).model()) in TIERS
+    told = implementation(variant, asked(name).spec(), asked(name).model())
+    assert {tier.removesuffix(" without gradients") for tier in told.split("; ")} <= set(TIERS)
 
 
 @pytest.mark.parametrize("name", ["mingru", "minlstm", "lru", "linear_attention"])

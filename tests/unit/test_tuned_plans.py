@@ -41,8 +41,9 @@ def judged_of(study):
     return [entry for entry in plan.planned(study) if not entry.trial]
 
 
-def test_a_trained_cell_with_a_rate_has_the_fingerprint_it_always_had():
+def test_a_trained_cell_with_a_rate_has_the_fingerprint_it_always_had(monkeypatch):
     """Cells of suites that do not tune are the same as before there was tuning: no record is orphaned."""
+    monkeypatch.setattr(cells, "MEASUREMENT_VERSION", 2)
     training = TrainConfig(steps=400, batch=32, learning_rate=3e-3)
     fields = {"task": "recall_loguniform", "model": "lstm@forget_bias=1", "length": 100, "seed": 1000, "width": 32}
     found = fingerprint(Cell(training=training, **fields), card={"title": "t"}, corpus_sha256=None, model_sha256=None)

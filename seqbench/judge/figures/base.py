@@ -186,16 +186,9 @@ def time_axes(axis: Axes, rows: pd.DataFrame, *, title: str, law: str) -> None:
     noisy = sorted(set(rows[rows[table.STATUS] == "contended"][table.LENGTH]))
     lost = f"; contended, no number: T {', '.join(map(str, noisy))}" if noisy else ""
     axis.set(title=title + lost, xscale="log", yscale="log")
-    ticks_at(axis, rows[table.LENGTH])
+    ticks_at(axis.xaxis, rows[table.LENGTH])
     plain_log(axis.yaxis)
     legend(axis, title=law if rows[EXPONENT].notna().any() else None)
-
-
-def ticks_at(axis: Axes, places: Iterable[int]) -> None:
-    """Put a tick at every one of these places of a logarithmic axis, and nowhere else."""
-    ticks = sorted(set(places))
-    axis.set_xticks(ticks, [str(tick) for tick in ticks])
-    axis.minorticks_off()
 
 
 def _exponent(rows: pd.DataFrame) -> str:

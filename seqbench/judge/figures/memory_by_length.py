@@ -45,7 +45,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.set(
                 title=f"width {width}", xlabel="sequence length T (tokens)", ylabel=what, xscale="log", yscale="log"
             )
-            base.ticks_at(axis, panel[table.LENGTH])
+            base.ticks_at(axis.xaxis, panel[table.LENGTH])
             base.plain_log(axis.yaxis)
             base.legend(axis, title="fit of byte per sequence" if measurement == SAVED else None)
     return figure

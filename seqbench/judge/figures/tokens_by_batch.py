@@ -57,7 +57,7 @@ def draw(frame: pd.DataFrame) -> Figure:
                 _line(axis, rows[rows[table.MODEL] == model], model)
             axis.set(title=f"{PHASES[str(kind[2])]}, T {rows[table.LENGTH].iloc[0]}, on {kind[1]}")
             axis.set(xscale="log", yscale="log", xlabel="batch (sequences)", ylabel="throughput (token/s)")
-            base.ticks_at(axis, rows[table.BATCH])
+            base.ticks_at(axis.xaxis, rows[table.BATCH])
             base.plain_log(axis.yaxis)
             base.legend(axis)
     return figure

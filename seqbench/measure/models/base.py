@@ -315,17 +315,32 @@ def batched(cells: nn.RNNBase, inputs: Tensor, state: State, *, recurrence: Recu
     return hidden.transpose(0, 1), (torch.stack(last),)
 
 
+def fastest(
+    cells: nn.RNNBase, inputs: Tensor, state: State, *, library: Advance, recurrence: Recurrence
+) -> tuple[Tensor, State]:
+    """Return what the faster of two equal tiers returns: (B, T, I) -> (B, T, D), (L, B, D).
+
+    On a CPU that is `batched` where gradients are taken; without them, and on a device whose library has a kernel of
+    the whole recurrence, it is the library's call.
+    """
+    if inputs.device.type == "cpu" and torch.is_grad_enabled():
+        return batched(cells, inputs, state, recurrence=recurrence)
+    return library(cells, inputs, state)
+
+
 def tier_of_cells(asked: str, model: nn.Module) -> str:
     """Return which tier runs a model's torch cells, in the precision and on the device that it is in.
 
     asked: its option `implementation`. The library has no fused kernel of every cell: one step is run and looked at.
     """
-    if asked != "fused":
+    if asked not in ("fused", "fastest"):
         return asked
     cells = next(module for module in model.modules() if isinstance(module, nn.RNNBase))
+    probe = next(cells.parameters()).new_zeros(1, 1, cells.input_size)
     with _CalledOperations() as called:
-        cells(next(cells.parameters()).new_zeros(1, 1, cells.input_size))
-    return "fused" if any(name.startswith(_FUSED_KERNELS) for name in called.names) else "library loop"
+        cells(probe)
+    library = "fused" if any(name.startswith(_FUSED_KERNELS) for name in called.names) else "library loop"
+    return f"batched; {library} without gradients" if asked == "fastest" and probe.device.type == "cpu" else library
 
 
 class _CalledOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -6,7 +6,8 @@
 
 This is the library's form: z keeps the old state, and r acts after W, as cuDNN computes it.
 `fused` is the library's call, which on a CPU is a loop in C++; `eager` is the loop that reads like the equations, and
-`batched` one with its own backward pass that takes products outside the loop wherever they do not wait for h.
+`batched` one with its own backward pass that takes products outside the loop wherever they do not wait for h. `fastest`
+is, on a CPU, `batched` where gradients are taken and `fused` where not, and elsewhere `fused`.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from seqbench.measure.models.base import (
     Weights,
     batched,
     cell_costs,
+    fastest,
     loop,
     options_of,
     recurrent_costs,
@@ -42,7 +44,7 @@ class Options:
     """
 
     update_bias: float | None = None
-    implementation: Literal["fused", "batched", "eager"] = "fused"
+    implementation: Literal["fastest", "fused", "batched", "eager"] = "fastest"
 
 
 def build(spec: ModelSpec) -> nn.Module:
@@ -130,6 +132,7 @@ def _fused(cells: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Tensor, Sta
 
 
 _ADVANCES: dict[str, Advance] = {
+    "fastest": partial(fastest, library=_fused, recurrence=_all_steps),
     "fused": _fused,
     "batched": partial(batched, recurrence=_all_steps),
     "eager": partial(loop, step=_step),

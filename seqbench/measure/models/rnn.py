@@ -4,7 +4,8 @@
     o_t = V h_t + c
 
 `fused` is the library's call, which on a CPU is a loop in C++; `eager` is the loop that reads like the equations, and
-`batched` one with its own backward pass that takes products outside the loop wherever they do not wait for h.
+`batched` one with its own backward pass that takes products outside the loop wherever they do not wait for h. `fastest`
+is, on a CPU, `batched` where gradients are taken and `fused` where not, and elsewhere `fused`.
 torch splits b into two vectors that are only ever added.
 """
 
@@ -29,6 +30,7 @@ from seqbench.measure.models.base import (
     Weights,
     batched,
     cell_costs,
+    fastest,
     loop,
     options_of,
     recurrent_costs,
@@ -55,7 +57,7 @@ class Options:
     activation: Literal["tanh", "relu", "sigmoid"] = "tanh"
     init: Literal["default", "orthogonal", "identity", "gaussian"] = "default"
     gain: float = 1.0
-    implementation: Literal["fused", "batched", "eager"] = "fused"
+    implementation: Literal["fastest", "fused", "batched", "eager"] = "fastest"
 
     def __post_init__(self) -> None:
         if self.gain != 1.0 and self.init in ("default", "identity"):
@@ -83,9 +85,11 @@ def _cells(inputs: int, width: int, options: Options, *, layers: int) -> Cells:
 def _advance(options: Options) -> Advance:
     if options.implementation == "eager":
         return partial(loop, step=partial(_step, phi=getattr(torch, options.activation)))
-    if options.implementation == "batched":
-        return partial(batched, recurrence=partial(_all_steps, phi=options.activation))
-    return _fused_sigmoid if options.activation == "sigmoid" else _fused
+    library = _fused_sigmoid if options.activation == "sigmoid" else _fused
+    recurrence = partial(_all_steps, phi=options.activation)
+    if options.implementation == "fastest":
+        return partial(fastest, library=library, recurrence=recurrence)
+    return partial(batched, recurrence=recurrence) if options.implementation == "batched" else library
 
 
 def _step(weights: Weights, x: Tensor, state: State, *, phi: Callable[[Tensor], Tensor]) -> State:

@@ -248,7 +248,7 @@ def test_an_allocation_that_fails_is_out_of_memory(tmp_path):
 
 def test_a_diverged_cell_has_its_curves_and_no_score():
     """Weights that are not numbers have no score; the record says diverged and keeps what was seen."""
-    record = run(study_of(training=TRAINING | {"learning_rate": 1e30, "steps": 40, "clip_norm": 1e30}))
+    record = run(study_of(training=TRAINING | {"learning_rate": 1e38, "steps": 40, "clip_norm": 1e38}))
     assert record.status == "diverged"
     assert record.measured("recall_far") is None
     assert record.measured("training_loss") is not None
@@ -316,7 +316,7 @@ def test_a_model_that_exits_ends_its_cell_and_not_the_study(tmp_path):
 
 def test_a_diverged_text_cell_still_knows_its_anchors():
     """What a text costs count models is a fact of the data: it is measured where training diverged, too."""
-    training = TRAINING | {"learning_rate": 1e30, "steps": 40, "clip_norm": 1e30}
+    training = TRAINING | {"learning_rate": 1e38, "steps": 40, "clip_norm": 1e38}
     record = run(study_of(task="chronicle", params={"preset": "XS"}, lengths=(48,), training=training))
     assert record.status == "diverged"
     assert record.measured("bits_per_character") is None

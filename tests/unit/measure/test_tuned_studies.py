@@ -10,6 +10,7 @@ from seqbench.judge import evidence, table
 from seqbench.judge.report import build
 from seqbench.measure import conduct, prepare, runner, seeds
 from seqbench.measure.environment import describe
+from seqbench.measure.generators import chronicle
 from seqbench.measure.generators import text as text_generator
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
@@ -277,6 +278,7 @@ def test_a_trial_never_draws_from_what_tests(task, tmp_path, monkeypatch):
         path = tmp_path / "mine.txt"
         path.write_text("the cats of Ulthar. " * 200)
         text = plan.corpus_facts(str(path), split="character")
+    chronicle.held_out.cache_clear()  # what another test drew would not be drawn again
     drawn, number = [], seeds._number
     monkeypatch.setattr(seeds, "_number", lambda parts: (drawn.append(str(parts[0])), number(parts))[1])
     parts, held_out = [], text_generator.held_out

@@ -180,9 +180,10 @@ def nodes(tensor):
 @pytest.mark.parametrize(
     ("text", "tier"),
     [
-        ("rnn", "library loop"),
-        ("rnn@activation=sigmoid", "library loop"),
-        ("gru", "library loop"),
+        ("rnn", "batched; library loop without gradients"),
+        ("rnn@activation=sigmoid", "batched; library loop without gradients"),
+        ("rnn@implementation=fused", "library loop"),
+        ("gru@implementation=fused", "library loop"),
         ("lstm", "fused"),
         ("block:lstm", "fused"),
         ("rnn@implementation=eager", "eager"),
@@ -194,6 +195,18 @@ def nodes(tensor):
 def test_the_tier_that_runs_is_told(text, tier):
     """On a CPU torch has a fused kernel of the LSTM alone, and calls a loop of its own by the same name."""
     assert tier == tier_of(text, built(text))
+
+
+@pytest.mark.parametrize("text", ["rnn", "rnn@activation=sigmoid", "gru", "block:gru"])
+def test_the_fastest_tier_is_batched_where_gradients_are_taken(text):
+    """With gradients it gives bit for bit what `batched` gives, without them what the library gives."""
+    tokens = torch.arange(24).view(2, 12) % 7
+    others = [built(f"{text}{',' if '@' in text else '@'}implementation={tier}") for tier in ("batched", "fused")]
+    fastest, (batched, library) = built(text), others
+    assert torch.equal(fastest(tokens)[0], batched(tokens)[0])
+    with torch.no_grad():
+        assert torch.equal(fastest(tokens)[0], library(tokens)[0])
+        assert not torch.equal(batched(tokens)[0], library(tokens)[0])
 
 
 def test_the_fused_lstm_is_a_loop_in_double_precision():
