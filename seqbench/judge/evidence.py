@@ -345,7 +345,8 @@ def _by_seed(rows: pd.DataFrame, atom: Atom, filling: Filling, *, up: bool) -> "
             by_seed = by_seed.reindex(sorted(set(rows[table.SEED]))).mask(
                 rows.groupby(table.SEED)["failed"].any(), away
             )
-    by_seed[hopeless] = -math.inf
+    by_seed = by_seed.reindex(sorted({*by_seed.index, *hopeless}))
+    by_seed.loc[hopeless] = -math.inf
     return by_seed.dropna().sort_index() - (atom.against if isinstance(atom.against, float) else 0.0)
 
 

@@ -23,6 +23,11 @@ REVERSED = studies.GOOD | {
     "decoding": -0.9,
     "drop": 0.0,
     "bits": 1.6,
+    "attention_solves": 0.0,
+    "gates_solve": 1.0,
+    "held": 100.0,
+    "attention_recall": 0.8,
+    "attention_slope": -0.05,
 }
 
 

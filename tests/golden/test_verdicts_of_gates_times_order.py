@@ -37,13 +37,14 @@ def atom_of(found, name):
     [
         (S, {}),
         (C, {"recall_orthogonal": 0.99}),
-        (C, {"gates": -0.8}),
+        (S, {"gates": -0.8}),
+        (C, {"gates": -0.8, "vanilla_solves": 50.0}),
         (I, {"recall_orthogonal": 0.86}),
         (V, {"recall_transformer": 0.5}),
     ],
 )
 def test_c2_gets_the_verdict_of_the_truth(expected, truth):
-    """C2 follows recall and slope: better, as good, a steeper slope, a little better, or an assay nobody passes."""
+    """C2 follows recall, and slope or steps to solve: better, as good, one or both worse, little better, vacuous."""
     assert expected == judged("C2", C2, truth).verdict
 
 
@@ -203,11 +204,11 @@ def test_every_class_of_device_that_ran_must_agree():
 
 
 def test_a_contradiction_is_divided_among_the_atoms_that_could_make_it():
-    """Seven atoms of a class's rule share its level, and so do the three of a phase outside the rule."""
+    """Seven atoms of a class's rule share its level, and so do the six of a phase outside the rule."""
     found = judged("C4", BOTH, place=by_seed)
     shares = {name: atom_of(found, name).levels.contradict for name in ("cpu/decoding", "gpu/decoding")}
     assert shares == pytest.approx(dict.fromkeys(shares, 0.025 / 7))
-    assert atom_of(found, "cpu/4d/gru/transformer").levels.contradict == pytest.approx(0.025 / 3)
+    assert atom_of(found, "cpu/4d/gru/transformer").levels.contradict == pytest.approx(0.025 / 6)
 
 
 def test_a_contradiction_on_one_device_contradicts():

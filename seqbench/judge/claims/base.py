@@ -197,9 +197,15 @@ def _rules(claim: Claim, found: Mapping[str, Evidence]) -> dict[str, Node]:
     ran = {
         device: rule
         for device, rule in by_device.items()
-        if any(arm.ran for name in rule.atoms() for arm in found[name].arms)
+        if any(_ran_there(found[name], device) for name in rule.atoms())
     }
     return ran or {"": rules.parse(claim.rule)}
+
+
+def _ran_there(item: Evidence, device: str) -> bool:
+    """Return whether a cell of an arm that is bound to this class of device ran; other arms may run anywhere."""
+    bound = {"gpu": evidence.CUDA}.get(device, device)
+    return any(arm.ran for arm in item.arms if item.atom.arms[arm.name].device == bound)
 
 
 def _rule_text(case: Case) -> str:
@@ -235,7 +241,7 @@ def _phases(case: Case) -> dict[tuple[str, str], Node]:
 def _sub_verdicts(case: Case, words: Mapping[str, Verdict]) -> tuple[SubVerdict, ...]:
     phases, p = _phases(case), case.atom_p()
     found = []
-    for device in case.claim.by_device:
+    for device in case.claim.by_device if phases else ():
         for phase in dict.fromkeys(PHASES.values()):
             if rule := phases.get((device, phase)):
                 ran = any(p[name] is not None for name in rule.atoms())
@@ -262,13 +268,13 @@ def number(value: float | None) -> str:
     """Return a number with three significant digits and a true minus sign, as it is printed everywhere."""
     if value is None:
         return "–"
-    magnitude = abs(value)
+    magnitude = float(f"{abs(value):.3g}")  # rounded first: 0.9999 has the digits of 1.00
     if magnitude and not 1e-3 <= magnitude < 1e5:
         mantissa, _, exponent = f"{magnitude:.2e}".partition("e")
         text = f"{mantissa}e{int(exponent)}".replace("-", "−")
     else:
         digits = max(0, 2 - math.floor(math.log10(magnitude))) if magnitude else 0
-        text = f"{magnitude:.{digits}f}"
+        text = f"{abs(value):.{digits}f}"
     return f"−{text}" if value < 0 else text
 
 

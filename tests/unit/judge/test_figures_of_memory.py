@@ -158,7 +158,11 @@ def test_censored_seeds_are_open_marks_at_the_budget():
 def test_gates_with_a_large_bias_have_a_line_of_their_own():
     """The strong controls differ from their base in marker and line, so that print tells them apart."""
     axes = solve_rate_by_lag.draw(solve_rate_by_lag.select(TABLES, STUDY)).axes[0]
-    looks = [(line.get_marker(), line.get_linestyle()) for name, line in named(axes).items() if "n = 4" in name]
+    looks = [
+        (line.get_marker(), line.get_linestyle())
+        for name, line in named(axes).items()
+        if "n = 4" in name and "RNN" not in name
+    ]
     assert len({marker for marker, _ in looks}) == 4  # of the two large biases it is the same: their colour differs
     assert looks[0] != looks[1]
     assert looks[2] != looks[3]

@@ -1,0 +1,64 @@
+"""C3: gated recurrent networks still struggle with dependencies across very long sequences."""
+
+from seqbench.judge.claims.base import Atoms, AtomVerdict, measured, number
+from seqbench.judge.rules import Verdict
+
+FIGURES = ("solve_rate_by_lag", "recall_by_lag", "capacity", "effective_context")
+_CELLS = {"lstm": "an LSTM with forget bias 1", "gru": "a GRU"}
+_STRONG = {"lstm": "an LSTM with forget bias 3", "gru": "a GRU with update bias 3"}
+
+
+def finding(atoms: Atoms, verdict: Verdict) -> str:
+    """Return which of the two causes, lag and load, the verdict rests on, with its effects."""
+    wanted = {Verdict.SUPPORTED, Verdict.CONTRADICTED} & {verdict}
+    lag = [atom for name in _CELLS if (atom := atoms.get(f"3a/{name}")) and atom.verdict in wanted]
+    load = atoms.get("3d")
+    parts = []
+    if len(lag) == len(_CELLS):
+        rates = ", ".join(f"{_CELLS[_cell(atom)]} by {_gap(atom)}" for atom in lag)
+        parts.append(f"lag: at one lag and one item a Transformer solved the task more often than {rates}")
+    if load and load.verdict in wanted:
+        parts.append(f"load: a Transformer kept more of the bits written than a GRU, by {measured(load)}")
+    return "; ".join(parts)
+
+
+def qualifications(atoms: Atoms) -> tuple[str, ...]:
+    """Return what initialisation changes, and that lag and load are two causes."""
+    return (*_initialisation(atoms), *_two_causes(atoms))
+
+
+def _initialisation(atoms: Atoms) -> tuple[str, ...]:
+    """Return how often the strongly initialised gates solved the task under the same budget."""
+    found = []
+    for name, words in _STRONG.items():
+        plain, strong = atoms.get(f"3a/{name}"), atoms.get(f"3b/{name}")
+        best, usual = _rate(strong), _rate(plain)
+        if best is None or usual is None or plain is None or plain.verdict is not Verdict.SUPPORTED:
+            continue
+        told = f"strong control: {words} solved {number(best)} of its seeds under the same budget"
+        because = ": at this lag the struggle is one of initialisation" if best - usual >= 0.5 else ""
+        found.append(f"{told}, {_CELLS[name]} {number(usual)}{because}")
+    return tuple(found)
+
+
+def _two_causes(atoms: Atoms) -> tuple[str, ...]:
+    lag = [atoms[name].verdict for name in ("3a/lstm", "3a/gru") if name in atoms]
+    load = atoms["3d"].verdict if "3d" in atoms else None
+    if not lag or load in (None, Verdict.NOT_TESTED):
+        return ()
+    words = [f"lag {' and '.join(dict.fromkeys(lag))}", f"load {load}"]
+    return (f"long dependencies mix two things, how far back and how much: {', '.join(words)}",)
+
+
+def _gap(atom: AtomVerdict) -> str:
+    return f"{measured(atom)} seeds per arm"
+
+
+def _cell(atom: AtomVerdict) -> str:
+    return atom.name.rpartition("/")[2]
+
+
+def _rate(atom: AtomVerdict | None) -> float | None:
+    """Return the share of seeds of an atom's reference that solved the task."""
+    reference = atom.arm("reference") if atom else None
+    return reference.mean if reference else None

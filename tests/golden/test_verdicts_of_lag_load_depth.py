@@ -1,0 +1,133 @@
+"""Known truths and the verdicts that they must give: each of the five words, for C3, C6 and C7."""
+
+from functools import cache
+
+import judged_studies as studies
+import pytest
+
+from seqbench.judge.report import verdicts
+from seqbench.judge.rules import Verdict
+
+S, C, I, N, V = (  # noqa: E741 the five words, short enough to read a table of them
+    Verdict.SUPPORTED,
+    Verdict.CONTRADICTED,
+    Verdict.INCONCLUSIVE,
+    Verdict.NOT_TESTED,
+    Verdict.VACUOUS,
+)
+
+
+@cache
+def study_of(claim, seeds=8):
+    return studies.study((claim,), seeds=seeds)
+
+
+def judged(claim, truth=(), *, seeds=8, **how):
+    study = study_of(claim, seeds)
+    held = studies.contents(study, studies.GOOD | dict(truth), **how)
+    return next(entry for entry in verdicts.judge_study(study, held) if entry.claim == claim)
+
+
+def said(found):
+    return " | ".join(found.qualifications)
+
+
+def of_capacity(model):
+    return lambda cell: cell.task == "capacity" and cell.model == model and cell.seed == 1002
+
+
+@pytest.mark.parametrize(
+    ("expected", "truth"),
+    [
+        (S, {}),
+        (S, {"gates_solve": 1.0}),
+        (S, {"held": 3.2}),
+        (C, {"attention_solves": 0.0, "gates_solve": 1.0, "held": 9.0, "attention_recall": 0.8}),
+        (I, {"gates_solve": 1.0, "held": 3.2}),
+        (V, {"attention_recall": 0.5, "gates_solve": 1.0, "attention_solves": 0.0}),
+    ],
+)
+def test_c3_gets_the_verdict_of_the_truth(expected, truth):
+    """C3 follows lag or load: both, one of them, both reversed, neither, or attention that does not keep the bits."""
+    found = judged("C3", truth)
+    if expected is V:  # the part about load is vacuous; that about lag has attention solve less often than gates
+        assert {atom.name: atom.verdict for atom in found.atoms}["3d"] == V
+    else:
+        assert found.verdict == expected
+
+
+def test_c3_says_what_initialisation_changes():
+    """Strongly initialised gates solved the lag under the same budget: the struggle is named for what it is."""
+    found = judged("C3")
+    assert "an LSTM with forget bias 3 solved 1.00 of its seeds under the same budget" in said(found)
+    assert "at this lag the struggle is one of initialisation" in said(found)
+    assert "long dependencies mix two things, how far back and how much: lag SUPPORTED, load SUPPORTED" in said(found)
+    assert "initialisation" not in said(judged("C3", {"gates_solve": 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("expected", "truth"),
+    [
+        (S, {}),
+        (C, {"held": 4.5}),
+        (I, {"held": 3.0}),
+        (V, {"attention_recall": 0.6}),
+    ],
+)
+def test_c6_gets_the_verdict_of_the_truth(expected, truth):
+    """C6 follows the bits kept of further ones: none, all, half, or an assay in which attention keeps too few."""
+    assert judged("C6", truth).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("expected", "truth"),
+    [
+        (S, {}),
+        (C, {"attention_slope": -0.05}),
+        (C, {"forgets": 0.1, "recall_transformer": 0.8}),
+        (I, {"attention_slope": 0.01}),
+        (V, {"recall_transformer": 0.4}),
+    ],
+)
+def test_c7_gets_the_verdict_of_the_truth(expected, truth):
+    """C7 follows gradient and recall by lag: flat, falling, falling recall, at the margin, or no recall to speak of."""
+    assert judged("C7", truth).verdict == expected
+
+
+def test_c7_is_judged_with_its_speed_where_a_gpu_ran():
+    """On a CPU alone it says that speed was not tested; on a GPU the time of training is part of its rule."""
+    alone = judged("C7")
+    assert (alone.rule, "mechanism only, speed not tested" in said(alone)) == ("7a and 7b", True)
+    fast = judged("C7", place=lambda _: studies.GPU)
+    slow = judged("C7", {"training": -0.9}, place=lambda _: studies.GPU)
+    assert (fast.rule, fast.verdict, slow.verdict) == ("7a and 7b and gpu/7d", S, C)
+    assert "mechanism only" not in said(fast)
+    assert (alone.sub_verdicts, fast.sub_verdicts) == ((), ())
+
+
+def test_c7_says_where_recurrence_wins_and_what_grows():
+    """Parity beyond the trained lengths, depth and state are told beside the verdict."""
+    told = said(judged("C7"))
+    assert "there are sequential tasks where recurrence wins: parity beyond the trained lengths, LSTM 1.00" in told
+    assert "stages that must follow one another grow as T to the power of: rnn 1.00, transformer 0" in told
+    assert "floats carried on after T tokens grow as T to the power of: rnn 0, transformer 1.00" in told
+
+
+@pytest.mark.parametrize("claim", ["C3", "C6", "C7"])
+def test_a_missing_cell_leaves_the_claim_untested(claim):
+    """One planned cell without a record, of every arm, is an unfinished study."""
+    assert judged(claim, drop=lambda cell: cell.seed == 1003).verdict == N
+
+
+@pytest.mark.parametrize(("model", "lost"), [("gru", "diverged"), ("transformer", "oom")])
+def test_c6_holds_only_if_failed_cells_cannot_overturn_it(model, lost):
+    """A failed cell is filled best and worst; one of eight leaves a large effect, or leaves it open."""
+    found = judged("C6", failed=lambda cell: lost if of_capacity(model)(cell) else None)
+    assert found.verdict in (S, I)
+    assert any("failed cells" in atom.reason for atom in found.atoms)
+
+
+@pytest.mark.parametrize("claim", ["C3", "C6", "C7"])
+def test_three_seeds_decide_nothing(claim):
+    """Whatever the effect, three seeds reach no level of Holm's."""
+    assert judged(claim, seeds=3).verdict == I
