@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seqbench import plan, store
+from seqbench import plan, store, suite
 from seqbench.measure import conduct, models, prepare, runner
 from seqbench.measure.environment import describe
 from seqbench.measure.models import MODELS
@@ -353,3 +353,24 @@ def test_a_crashed_cell_whose_second_attempt_was_cut_off_is_tried_again(tmp_path
     store.save(tmp_path, runner.failed(planned, "crashed", "killed", 1.0, context=context))
     conduct.conduct(study, tmp_path, settings=conduct.Settings(executor="serial"))
     assert [record.status for _, record in store.contents(tmp_path).records] == ["crashed", "ok"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["standard", "full"])
+def test_every_cell_of_a_long_suite_can_be_set_up(name):
+    """Each model of each group is built at its size, takes the group's task, and is not refused at its least length."""
+    content = suite.find(name)[1]
+    groups = [
+        group.model_copy(update={"lengths": group.lengths[:1], "seeds": 1})
+        for group in content.groups
+        if group.task != "text"
+    ]
+    short = content.model_copy(update={"groups": tuple(groups)})
+    study = plan.study("s", short, development=True, known_models=MODELS, known_probes=PROBES)
+    conduct._check_groups(study)
+    context = prepare.Context(
+        cards=study.cards, preregistration="", environment=describe("cpu", threads=1), corpus=None, corpus_path=None
+    )
+    cells = {entry.cell.model_copy(update={"seed": 100, "rate": None}): entry.cell for entry in plan.planned(study)}
+    refused = [(str(cell), prepare.prepare(cell, context).structural) for cell in cells]
+    assert [entry for entry in refused if entry[1]] == []
