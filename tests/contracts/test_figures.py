@@ -20,6 +20,15 @@ EMPTY = table.tables(STUDY, studies.contents(STUDY, drop=lambda _: True))
 PARTIAL = table.tables(STUDY, studies.contents(STUDY, drop=lambda cell: cell.seed == 1001 or cell.model == "rnn"))
 
 
+def status_of(cell):
+    """Return how a cell failed: panels were contended, trainings diverged, and what only measures had an error."""
+    return "contended" if cell.timing else "diverged" if cell.training else "error"
+
+
+FAILED = table.tables(STUDY, studies.contents(STUDY, failed=status_of))
+NOISY = table.tables(STUDY, studies.contents(STUDY, failed=lambda cell: "contended" if cell.length == 256 else None))
+
+
 @cache
 def drawn(name):
     """Return a figure of the whole study, the frame behind it, and the frame as it was before it was drawn."""
@@ -46,6 +55,13 @@ def test_missing_cells_survive(name):
     assert module.draw(module.select(PARTIAL, STUDY)).axes
     nothing = module.draw(module.select(EMPTY, STUDY))
     assert [text.get_text() for text in nothing.texts] == ["no records"]
+
+
+@pytest.mark.parametrize("tables", [FAILED, NOISY], ids=["all failed", "one length contended"])
+def test_failed_cells_survive(name, tables):
+    """Cells without a number, all or those of one panel, leave a figure that can be drawn and written."""
+    module = FIGURES.load(name)
+    assert "</svg>" in svg.standalone(module.draw(module.select(tables, STUDY)))
 
 
 def test_the_same_frame_gives_the_same_bytes(name):

@@ -185,9 +185,11 @@ def time_axes(axis: Axes, rows: pd.DataFrame, *, title: str, law: str) -> None:
         )
     noisy = sorted(set(rows[rows[table.STATUS] == "contended"][table.LENGTH]))
     lost = f"; contended, no number: T {', '.join(map(str, noisy))}" if noisy else ""
-    axis.set(title=title + lost, xscale="log", yscale="log")
+    axis.set(title=title + lost, xscale="log")
     ticks_at(axis.xaxis, rows[table.LENGTH])
-    plain_log(axis.yaxis)
+    if rows[MEDIAN].notna().any():  # where nothing has a number a logarithmic axis has no place to stand
+        axis.set(yscale="log")
+        plain_log(axis.yaxis)
     legend(axis, title=law if rows[EXPONENT].notna().any() else None)
 
 
