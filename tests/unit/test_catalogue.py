@@ -28,7 +28,7 @@ def column(key, **rules):
 
 
 def test_margins_say_on_which_side_of_what_an_atom_is_decided():
-    """Each kind of test has its own words; a unit of 1 is left out, and a descriptive atom has no margin even if given."""
+    """Each kind of test has its own words; a unit of 1 is left out; a descriptive atom has no margin."""
     assert column("supported") == ["above 0.5 nat", "within ±0.02", "every seed below 1e−12", "–"]
     assert column("contradicted") == ["below −0.25 nat", "outside ±0.02", "no seed below 1e−12", "–"]
     assert column("control") == ["subject has recall_auc above 0.7", "–", "–", "–"]
