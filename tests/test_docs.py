@@ -99,7 +99,8 @@ def test_the_page_of_a_claim_equals_the_preregistration(name):
     """Sentence, rules and every row of atoms stand on the page as they were fixed, in this order, and no others do."""
     right = preregistered(name)
     page = (CLAIM_PAGES / f"{name}.md").read_text(encoding="utf-8")
-    told = f"docs/claims/{name}.md differs from the pre-registration; it must hold\n\n" + "\n".join(right)
+    right_text = "\n".join(line if line.startswith("|") else f"{line}\n" for line in right)
+    told = f"docs/claims/{name}.md differs from the pre-registration; it must hold\n\n{right_text}"
     assert held(page) == right, told
 
 
