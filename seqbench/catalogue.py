@@ -8,12 +8,13 @@ from pathlib import Path
 
 from seqbench import cards, corpus, preregistration, suite
 from seqbench.errors import UsageError
+from seqbench.judge import rules
 from seqbench.judge.figures import FIGURES
 from seqbench.measure.executors import EXECUTORS
 from seqbench.measure.generators import GENERATORS
 from seqbench.measure.models import MIXERS, MODELS
 from seqbench.measure.probes import PROBES
-from seqbench.preregistration import Atom
+from seqbench.preregistration import Atom, Claim
 from seqbench.registry import Registry, unknown
 
 Row = Mapping[str, object]
@@ -24,6 +25,8 @@ _REGISTRIES = {
     "generators": GENERATORS,
     "executors": EXECUTORS,
 }
+NOTHING = "–"
+"""What stands where an atom has no such thing."""
 
 
 def kinds() -> tuple[str, ...]:
@@ -123,19 +126,70 @@ def _text(*parts: str) -> str:
 
 def _claim(name: str) -> str:
     claim = preregistration.installed().claims[name]
-    atoms = [f"  {atom_name}  {_atom(atom)}" for atom_name, atom in claim.atoms.items()]
-    return "\n".join([claim.title, claim.sentence, "", f"Rule: {claim.rule}", "", "Atoms:", *atoms])
+    told = [f"Rule, {when}: {text}" if when else f"Rule: {text}" for when, text in rules_of(claim).items()]
+    atoms = [f"  {_line(row)}" for row in atoms_of(claim)]
+    return "\n".join([claim.title, claim.sentence, "", *told, "", "Atoms:", *atoms])
 
 
-def _atom(atom: Atom) -> str:
-    margins = {
-        "supported above": atom.support,
-        "contradicted below": atom.contradict if atom.support is not None else None,
-    }
-    if atom.equivalence is not None:
-        margins = {"equivalent within ±": atom.equivalence}
-    shown = "; ".join(f"{label} {value:g} {atom.unit}" for label, value in margins.items() if value is not None)
-    return f"{atom.estimand} ({atom.test.replace('_', ' ')}{'; ' if shown else ''}{shown})"
+def _line(row: Mapping[str, str]) -> str:
+    """Return a row of `atoms_of` as one line, without what the atom does not have."""
+    told = [f"{label} {row[label]}" for label in ("supported", "contradicted", "control") if row[label] != NOTHING]
+    shown = [row["test"], *told, f"in the rule: {row['in the rule']}"]
+    return f"{row['atom']}  {row['what is compared']} ({'; '.join(shown)})"
+
+
+def rules_of(claim: Claim) -> dict[str, str]:
+    """Return the rules of a claim by when they hold; the first one, under "", holds where no other does."""
+    found = {"": claim.rule}
+    if claim.rule_with_corpus:
+        found["with a text"] = claim.rule_with_corpus
+    return found | {f"on a {device.upper()}": text for device, text in claim.by_device.items()}
+
+
+def atoms_of(claim: Claim) -> list[dict[str, str]]:
+    """Return one row of texts per atom: what is compared, test, margins with unit, controls, place in the rules."""
+    return [
+        {
+            "atom": name,
+            "what is compared": atom.estimand,
+            "test": atom.test.replace("_", " "),
+            **_margins(atom),
+            "control": _controls(atom),
+            "in the rule": _place(name, claim),
+        }
+        for name, atom in claim.atoms.items()
+    ]
+
+
+def _margins(atom: Atom) -> dict[str, str]:
+    """Return where an atom is supported and where contradicted; what is neither is INCONCLUSIVE."""
+    margin = preregistration.NEEDED_MARGIN.get(atom.test)
+    if margin is None:
+        return {"supported": NOTHING, "contradicted": NOTHING}
+    value = _given(getattr(atom, margin), atom.unit)
+    if margin == "equivalence":
+        return {"supported": f"within ±{value}", "contradicted": f"outside ±{value}"}
+    if margin == "below":
+        return {"supported": f"every seed below {value}", "contradicted": f"no seed below {value}"}
+    return {"supported": f"above {value}", "contradicted": f"below {_given(atom.contradict, atom.unit)}"}
+
+
+def _given(value: float, unit: str) -> str:
+    number = f"{value:g}".replace("-", "−")
+    return number if unit == "1" else f"{number} {unit}"
+
+
+def _controls(atom: Atom) -> str:
+    told = [f"{control.arm} has {control.measurement} above {control.above:g}" for control in atom.controls]
+    return "; ".join(told) or NOTHING
+
+
+def _place(name: str, claim: Claim) -> str:
+    """Return in which of a claim's rules an atom stands: yes (in all), no (in none), or when."""
+    found = {when: name in rules.parse(text).atoms() for when, text in rules_of(claim).items()}
+    if len(set(found.values())) == 1:
+        return "yes" if found[""] else "no"
+    return ", ".join(when or "by default" for when, stands in found.items() if stands)
 
 
 def _corpus(name: str) -> str:

@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from seqbench import catalogue, plan, suite
 from seqbench.cli import app
+from seqbench.judge.report import verdicts
+from seqbench.measure.models import MODELS
+from seqbench.measure.probes import PROBES
+from seqbench.preregistration import built_in
+from seqbench.store import Contents
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CLAIM_PAGES = ROOT / "docs" / "claims"
 
 
 def commands():
@@ -55,7 +62,6 @@ def test_the_readme_names_every_command():
 def test_the_readme_lists_every_model_and_task():
     """Each registered model and each task card has its name in the README."""
     from seqbench import cards
-    from seqbench.measure.models import MODELS
 
     for name in (*MODELS.names(), *cards.names()):
         assert f"`{name}`" in README, name
@@ -72,3 +78,51 @@ def test_no_tracked_file_names_a_place_of_one_machine():
         check=False,
     )
     assert done.stdout == ""
+
+
+def preregistered(name):
+    """Return what a claim's page must hold as it is: the sentence, every rule, and the table of atoms."""
+    claim = built_in().claims[name]
+    rules = [f"Rule{when and f', {when}'}: `{text}`" for when, text in catalogue.rules_of(claim).items()]
+    rows = catalogue.atoms_of(claim)
+    table = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return [f"> {claim.sentence}", *rules, *(f"| {' | '.join(cells)} |" for cells in table)]
+
+
+def held(page):
+    """Return the lines of a claim's page that speak for the pre-registration: quotation, rules, tables."""
+    return [line for line in page.splitlines() if line.startswith((">", "Rule", "|"))]
+
+
+@pytest.mark.parametrize("name", built_in().claims)
+def test_the_page_of_a_claim_equals_the_preregistration(name):
+    """Sentence, rules and every row of atoms stand on the page as they were fixed, in this order, and no others do."""
+    right = preregistered(name)
+    page = (CLAIM_PAGES / f"{name}.md").read_text(encoding="utf-8")
+    right_text = "\n".join(line if line.startswith("|") else f"{line}\n" for line in right)
+    told = f"docs/claims/{name}.md differs from the pre-registration; it must hold\n\n{right_text}"
+    assert held(page) == right, told
+
+
+def test_every_claim_has_a_page_and_a_line_in_the_index():
+    """The index links each page of a claim once, and there is a page for each claim and for nothing else."""
+    index = (CLAIM_PAGES / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(\w+)\]\((\w+)\.md\) \| (.+?) \|", index, re.MULTILINE)
+    claims = built_in().claims
+    assert listed == [(name, name, claim.title) for name, claim in claims.items()]
+    assert {path.stem for path in CLAIM_PAGES.glob("*.md")} == {*claims, "README"}
+
+
+@pytest.mark.parametrize("name", built_in().claims)
+def test_the_suite_on_the_page_of_a_claim_can_be_planned(name, tmp_path):
+    """Whoever copies a page's suite into a file gets cells for every arm of the hypotheses that it brings."""
+    page = (CLAIM_PAGES / f"{name}.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    _, content = suite.find(str(path))
+    study = plan.study(str(path), content, known_models=MODELS, known_probes=PROBES)
+    judged = {entry.claim: entry for entry in verdicts.judge_study(study, Contents(records=(), broken=()))}
+    own = [arm for claim in content.own_claims for atom in judged[claim].atoms for arm in atom.arms]
+    assert [arm.name for arm in own if not arm.planned] == []
+    assert own
