@@ -50,6 +50,15 @@ class AtomLevels:
     contradict: float
 
 
+def decided(p: AtomP | None, levels: AtomLevels) -> Verdict:
+    """Return the verdict of an atom with these p-values at its levels; NOT TESTED where it did not run."""
+    if p is None:
+        return Verdict.NOT_TESTED
+    if p.support <= levels.support:
+        return Verdict.SUPPORTED
+    return Verdict.CONTRADICTED if p.contradict <= levels.contradict else Verdict.INCONCLUSIVE
+
+
 def parse(text: str) -> Node:
     """Return the tree of a rule such as `(1a or 1b) and 1c`; `and` binds more tightly than `or`.
 

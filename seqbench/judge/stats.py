@@ -83,7 +83,8 @@ def sign_flip(values: Array, margin: float, rng: np.random.Generator) -> Pair:
     if len(shifted) == 0:
         return NEVER
     if 2 ** len(shifted) <= LARGEST_ENUMERATION:
-        return _tails(_sign_patterns(len(shifted)) @ shifted, shifted.sum(), drawn=False)
+        half = _sign_patterns(len(shifted)) @ shifted
+        return _tails(np.concatenate([half, -half]), shifted.sum(), drawn=False)
     signs = rng.choice(np.array([-1.0, 1.0]), size=(DRAWS, len(shifted)))
     return _tails(signs @ shifted, shifted.sum(), drawn=True)
 
@@ -341,6 +342,7 @@ def seeds_needed(effect: float, spread: float, margin: float, *, level: float, l
     return None
 
 
+@lru_cache(maxsize=4096)
 def _at_least(count: int, n: int) -> float:
     """Return P(Binomial(n, ½) ≥ count)."""
     return float(stats.binom.sf(count - 1, n, 0.5))
@@ -400,7 +402,7 @@ def t_tails(distance: float, error: float, freedom: float) -> Pair:
     if error == 0.0:  # every value alike: the mean is known, and t would be 0/0 or infinite
         return Pair(float(distance <= 0), float(distance >= 0))
     t = distance / error
-    return Pair(float(stats.t.sf(t, freedom)), float(stats.t.cdf(t, freedom)))
+    return Pair(float(special.stdtr(freedom, -t)), float(special.stdtr(freedom, t)))
 
 
 def t_interval(mean: float, error: float, freedom: float, lower_level: float, upper_level: float) -> Bounds:
@@ -419,8 +421,8 @@ def _tails(rearranged: Array, observed: float, *, drawn: bool) -> Pair:
 
 @lru_cache(maxsize=8)
 def _sign_patterns(n: int) -> Array:
-    """Return all 2ⁿ sign patterns: (2ⁿ, n)."""
-    bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    """Return the half of all 2ⁿ sign patterns whose last sign is −; the others are their negatives: (2ⁿ⁻¹, n)."""
+    bits = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n)) & 1
     return np.asarray(2.0 * bits - 1.0, dtype=np.float64)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from seqbench.judge.report import build, verdicts
 from seqbench.judge.rules import Verdict
+from seqbench.preregistration import Control
 from seqbench.record import Series
 
 S, C, I, N, V = (  # noqa: E741 the five words, short enough to read a table of them
@@ -100,6 +101,17 @@ def test_the_order_of_records_is_irrelevant(claim, study):
     assert found == verdict_of(claim, study, studies.shuffled(held))
     other = studies.GOOD | {"recall_orthogonal": 0.6, "training": 0.5, "drop": 0.7}
     assert found != verdict_of(claim, study, studies.contents(study, other))
+
+
+def test_a_failed_control_makes_c4_vacuous():
+    """A control in the study's own pre-registration decides, though the installed one has none for C4."""
+    rules = C4.preregistration
+    claim = rules.claims["C4"]
+    control = Control(arm="subject", measurement="seconds_per_token", above=1e9)
+    atoms = claim.atoms | {"cpu/decoding": claim.atoms["cpu/decoding"].model_copy(update={"controls": (control,)})}
+    changed = rules.model_copy(update={"claims": {"C4": claim.model_copy(update={"atoms": atoms})}})
+    found = judged("C4", C4.model_copy(update={"preregistration": changed}))
+    assert (found.verdict, "control failed: lstm has seconds_per_token" in found.wording) == (V, True)
 
 
 def test_a_mutated_record_flips_the_verdict():

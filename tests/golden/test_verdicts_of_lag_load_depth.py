@@ -48,12 +48,8 @@ def of_capacity(model):
     ],
 )
 def test_c3_gets_the_verdict_of_the_truth(expected, truth):
-    """C3 follows lag or load: both, one of them, both reversed, neither, or attention that does not keep the bits."""
-    found = judged("C3", truth)
-    if expected is V:  # the part about load is vacuous; that about lag has attention solve less often than gates
-        assert {atom.name: atom.verdict for atom in found.atoms}["3d"] == V
-    else:
-        assert found.verdict == expected
+    """C3 follows lag or load: both, one of them, both reversed, neither, or a vacuous load and a reversed lag."""
+    assert judged("C3", truth).verdict == expected
 
 
 def test_c3_says_what_initialisation_changes():

@@ -324,13 +324,7 @@ def _atom_verdict(item: Evidence, levels: AtomLevels, in_rule: bool, *, blocked:
 
 
 def _word(item: Evidence, levels: AtomLevels) -> Verdict:
-    if item.state == "vacuous":
-        return Verdict.VACUOUS
-    if item.p is None:
-        return Verdict.NOT_TESTED
-    if item.p.support <= levels.support:
-        return Verdict.SUPPORTED
-    return Verdict.CONTRADICTED if item.p.contradict <= levels.contradict else Verdict.INCONCLUSIVE
+    return Verdict.VACUOUS if item.state == "vacuous" else rules.decided(item.p, levels)
 
 
 def _more_seeds(item: Evidence, levels: AtomLevels) -> str:
