@@ -518,8 +518,6 @@ def _timed(known: Evidence, arms: dict[str, pd.DataFrame], tables: Tables, rng: 
     samples = tuple(known.atom.sign * values for values in samples)
     effect, spread = testing.effect(known.atom, samples)
     reasons = []
-    if stats.processes_differ(samples):
-        reasons.append(f"processes differ by more than their rounds do: Student's t on {len(samples)} process medians")
     if len(order) > 1:
         reasons.append(f"{len(order) - 1} further machines or sizes are left out")
     lost = sum(int((rows[table.STATUS] == CONTENDED).sum()) for rows in (arms["subject"], arms["reference"]))

@@ -122,8 +122,7 @@ def beside(atom: Atom, samples: Samples) -> Posterior | None:
         of_two = posterior.of_shares if atom.test == "proportions" else posterior.of_difference
         return of_two(samples[0], samples[1], support, contradict)
     if atom.test == "rounds":
-        rounds = stats.process_medians(samples) if stats.processes_differ(samples) else np.concatenate(samples)
-        return posterior.of_mean(rounds, support, contradict)
+        return posterior.of_mean(stats.process_medians(samples), support, contradict)
     return posterior.of_largest(samples, support, contradict)
 
 

@@ -341,7 +341,7 @@ def _more_seeds(item: Evidence, levels: AtomLevels) -> str:
         what = "rounds" if item.atom.test == "rounds" else "seeds"
         return f"the effect lies between the margins, where no number of {what} decides"
     if item.atom.test == "rounds":
-        return "more rounds, or a quieter machine, would be needed"
+        return "more processes, or a quieter machine, would be needed"
     return _seeds_needed(item, levels, above=above)
 
 

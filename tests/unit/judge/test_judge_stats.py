@@ -234,25 +234,29 @@ FIVE = np.array([1.0, 2, 3, 4, 5])
 ALIKE, APART = (FIVE, FIVE + 0.8, FIVE - 0.8), (FIVE, FIVE + 1, FIVE - 1)
 
 
-def test_processes_alike_leave_the_rounds_as_replicates():
-    """Medians 3, 3.8, 2.2 have variance .64; rounds of variance 2.5 give a median of five π/2 · 2.5/5 = .785."""
-    assert not stats.processes_differ(ALIKE)
-    assert stats.paired_rounds(ALIKE, 0.0) == stats.sign_test(np.concatenate(ALIKE), 0.0)
+@pytest.mark.parametrize("processes", [ALIKE, APART])
+def test_rounds_and_process_medians_must_agree(processes):
+    """The larger p-value of the sign test over all rounds and of Student's t over the medians; bounds alike."""
+    rounds, medians = np.concatenate(processes), np.array([np.median(each) for each in processes])
+    found, levels = stats.paired_rounds(processes, 0.5), {"lower_level": 0.01, "upper_level": 0.05}
+    by_sign, by_t = stats.sign_test(rounds, 0.5), stats.t_one_sample(medians, 0.5)
+    assert (found.greater, found.less) == (max(by_sign.greater, by_t.greater), max(by_sign.less, by_t.less))
+    outer = stats.paired_rounds_bounds(processes, **levels)
+    inner = stats.order_statistics(rounds, **levels), stats.t_bounds(medians, **levels)
+    assert outer.lower == min(each.lower for each in inner)
+    assert outer.upper == max(each.upper for each in inner)
 
 
-def test_processes_apart_are_the_replicates():
-    """Medians 3, 4, 2 have variance 1 > .785: Student's t on three medians, test and bounds alike."""
-    medians = np.array([3.0, 4.0, 2.0])
-    assert stats.processes_differ(APART)
-    assert stats.paired_rounds(APART, 0.5) == stats.t_one_sample(medians, 0.5)
-    levels = {"lower_level": 0.01, "upper_level": 0.05}
-    assert stats.paired_rounds_bounds(APART, **levels) == stats.t_bounds(medians, **levels)
+def test_medians_that_lie_together_do_not_make_rounds_independent():
+    """Three processes whose medians lie within their rounds are three replicates, however many rounds they had."""
+    together = (FIVE / 10 + 1, FIVE / 10 + 1.1, FIVE / 10 + 0.9)
+    assert stats.paired_rounds(together, 0.5).greater > stats.sign_test(np.concatenate(together), 0.5).greater
 
 
-def test_one_process_shows_no_spread_of_processes():
-    """With a single process nothing is known of others, and the rounds are all there is."""
-    assert not stats.processes_differ((ALIKE[0],))
-    assert not stats.processes_differ((np.array([1.0]), np.array([9.0])))
+def test_a_single_process_decides_nothing():
+    """Nothing is known of other processes, so that neither direction is reached and no bound is told."""
+    assert stats.paired_rounds((FIVE,), 0.0) == stats.NEVER
+    assert stats.paired_rounds_bounds((FIVE,), lower_level=0.05, upper_level=0.05) == stats.NOWHERE
 
 
 def test_equivalence_of_two_arms_is_welchs_interval():
