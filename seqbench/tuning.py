@@ -19,6 +19,8 @@ PROBE = "training_curves"
 HALF_DECADE = math.sqrt(10)
 TAIL = 0.1
 """Where a training was not validated, because it never saw a sequence twice, its loss over this last share counts."""
+UNKNOWN = ("error", "crashed", "oom", "timeout")
+"""Statuses of a trial that say something about a machine or the code, and nothing about a learning rate."""
 ROBUST = 1.1
 """A rate is as good as the best when its loss is at most this many times the best one."""
 
@@ -188,6 +190,9 @@ def settle(rule: RateRule, model: str, records: Mapping[Cell, Record]) -> float 
     first = _curves(grid(rule, model), records)
     if first is None:
         return None
+    asked = grid(rule, model) if rule.pick == "extension" else (*grid(rule, model), *extensions(rule, model))
+    if unknown := _without_a_result(asked, records):
+        return Refused(f"a trial of a learning rate has no result ({unknown}), so that no rate is the best")
     if _all_failed(first):
         return Refused(f"no trial of a learning rate gave a loss; the first: {_error(grid(rule, model)[0], records)}")
     if rule.pick == "extension":
@@ -276,6 +281,15 @@ def _curves(cells: Iterable[Cell], records: Mapping[Cell, Record]) -> dict[float
             return None
         found[rate] = (*found.get(rate, ()), curve_of(record))
     return found
+
+
+def _without_a_result(cells: Iterable[Cell], records: Mapping[Cell, Record]) -> str:
+    """Return why a trial says nothing about its rate: it did not run through; one that diverged does."""
+    for cell in cells:
+        record = records.get(cell)
+        if record is not None and record.status in UNKNOWN and record.cell.rate is None:
+            return f"{record.status}: {record.error}" if record.error else record.status
+    return ""
 
 
 def _series(record: Record, name: str) -> Series | None:

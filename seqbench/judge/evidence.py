@@ -376,8 +376,13 @@ def _places(rows: pd.DataFrame, atom: Atom) -> "pd.Series[float]":
 
 
 def _slopes_over_cells(points: pd.DataFrame) -> "pd.Series[float]":
-    """Return the slope of every seed's values over `at`; cells at one place count as their mean."""
+    """Return the slope of every seed's values over `at`; cells at one place count as their mean.
+
+    Slopes over different places are different quantities: a seed that lacks a place is left out where others have all.
+    """
     grid = points.pivot_table(index=table.SEED, columns="at", values="value", aggfunc="mean")
+    whole = grid.dropna()
+    grid = whole if len(whole) else grid
     found = stats.per_seed_slope(grid.columns.to_numpy(dtype=float), grid.to_numpy(dtype=float))
     return pd.Series(found, index=grid.index)
 
@@ -436,7 +441,8 @@ def deciding(atom: Atom) -> tuple[str, ...]:
 
 
 def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
-    names = deciding(atom)
+    """Return why an atom has no verdict, or nothing; a control that did not run is no control that failed."""
+    names = tuple(dict.fromkeys((*deciding(atom), *(control.arm for control in atom.controls))))
     unplanned = [name for name in names if arms[name].empty]
     if unplanned and all(atom.arms[name].device == CUDA for name in unplanned):
         return f"nothing of it ran on a GPU ({', '.join(atom.arms[name].model for name in unplanned)})"
@@ -451,8 +457,9 @@ def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
     structural = sum(int((arms[name]["rule"] == STRUCTURAL).sum()) for name in names)
     if structural:
         return f"{structural} of {planned} cells are structural{_first_reason(arms[name] for name in names)}"
-    if any(_by_seed(arms[name], atom, "rules", up=True).empty for name in names):
-        return _why_no_value(pd.concat([arms[name] for name in names]), atom.measurement)
+    decide = deciding(atom)
+    if any(_by_seed(arms[name], atom, "rules", up=True).empty for name in decide):
+        return _why_no_value(pd.concat([arms[name] for name in decide]), atom.measurement)
     return _why_not_comparable(arms, atom)
 
 
@@ -462,6 +469,12 @@ def _why_not_comparable(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
         crowded = [name for name in deciding(atom) if arms[name][table.SEED].duplicated().any()]
         if crowded:
             return f"the arm {crowded[0]!r} has several cells of a seed; name the length, width and parameters"
+    if atom.test == "time_to_solve":
+        budgets = sorted({int(steps) for name in deciding(atom) for steps in arms[name][table.STEPS]})
+        if len(budgets) > 1:
+            return (
+                f"its arms have budgets of {budgets[0]} to {budgets[-1]} steps, so that their means cannot be compared"
+            )
     if atom.test == "paired" and _samples(atom, arms, "rules")[0].size == 0:
         return "no seed has a value in both arms"
     return ""

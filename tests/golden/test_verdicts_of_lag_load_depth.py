@@ -57,7 +57,8 @@ def test_c3_says_what_initialisation_changes():
     found = judged("C3")
     assert "an LSTM with forget bias 3 solved 1.00 of its seeds under the same budget" in said(found)
     assert "at this lag the struggle is one of initialisation" in said(found)
-    assert "long dependencies mix two things, how far back and how much: lag SUPPORTED, load SUPPORTED" in said(found)
+    told = "long dependencies mix two things, how far back and how much: lag SUPPORTED, load SUPPORTED; load is that of"
+    assert told in said(found)
     assert "initialisation" not in said(judged("C3", {"gates_solve": 1.0}))
 
 
@@ -68,10 +69,12 @@ def test_c3_says_what_initialisation_changes():
         (C, {"held": 4.5}),
         (I, {"held": 3.0}),
         (V, {"attention_recall": 0.6}),
+        (V, {"attention_recall": 0.0}),
+        (V, {"held": 0.2}),
     ],
 )
 def test_c6_gets_the_verdict_of_the_truth(expected, truth):
-    """C6 follows the bits kept of further ones: none, all, half, or an assay in which attention keeps too few."""
+    """C6 follows the bits kept of further ones: none, all, half, or an assay in which somebody learnt nothing."""
     assert judged("C6", truth).verdict == expected
 
 
@@ -104,9 +107,49 @@ def test_c7_is_judged_with_its_speed_where_a_gpu_ran():
 def test_c7_says_where_recurrence_wins_and_what_grows():
     """Parity beyond the trained lengths, depth and state are told beside the verdict."""
     told = said(judged("C7"))
-    assert "there are sequential tasks where recurrence wins: parity beyond the trained lengths, LSTM 1.00" in told
+    assert "there are sequential tasks where recurrence wins, as parity beyond the trained lengths, LSTM 1.00" in told
     assert "stages that must follow one another grow as T to the power of: rnn 1.00, transformer 0" in told
     assert "floats carried on after T tokens grow as T to the power of: rnn 0, transformer 1.00" in told
+
+
+@pytest.mark.parametrize("model", ["transformer", "gru"])
+def test_a_control_that_did_not_run_is_no_control_that_failed(model):
+    """Attention, or the GRU at half the load, without a record or impossible leaves C6 untested, with the reason."""
+    missing = judged("C6", drop=lambda cell: cell.model == model)
+    impossible = judged("C6", failed=lambda cell: "structural" if cell.model == model else None)
+    assert (missing.verdict, impossible.verdict) == (N, N)
+    assert ("cells ran" in missing.wording, "are structural" in impossible.wording) == (True, True)
+
+
+def test_a_slope_is_taken_over_the_same_sizes_of_every_seed():
+    """A seed that lacks a size, as one that crashed there, is no replicate of the others."""
+    found = judged("C6", failed=lambda cell: "crashed" if of_capacity("gru")(cell) and cell.width == 4 else None)
+    assert next(atom for atom in found.atoms if atom.name == "6b").n == 7
+
+
+def test_c3_contradicted_reads_the_right_way_round():
+    """Shares are told with their sign, and nobody is said to have solved more often by less than nothing."""
+    truth = {"attention_solves": 0.0, "gates_solve": 1.0, "held": 9.0, "attention_recall": 0.8}
+    found = judged("C3", truth)
+    assert "Transformer minus an LSTM with forget bias 1 −1.00 share of seeds" in found.wording
+    assert "more often" not in found.wording
+
+
+def test_c7_claims_no_win_that_chance_may_have_made():
+    """Two networks near chance are told as they are; only one that has the task, and apart from the other, wins."""
+    study = study_of("C7")
+    held = studies.contents(study)
+    close = tuple(
+        (name, entry.model_copy(update={"measurements": tuple(map(near_chance, entry.measurements))}))
+        for name, entry in held.records
+    )
+    found = verdicts.judge_study(study, studies.Contents(close, ()))
+    told = said(next(entry for entry in found if entry.claim == "C7"))
+    assert ("recurrence wins" in told, "parity beyond the trained lengths" in told) == (False, True)
+
+
+def near_chance(item):
+    return item.model_copy(update={"value": 0.5 + 0.01 * item.value}) if item.name == "accuracy_by_length" else item
 
 
 @pytest.mark.parametrize("claim", ["C3", "C6", "C7"])

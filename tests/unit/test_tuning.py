@@ -156,10 +156,10 @@ def test_a_trial_that_failed_has_no_curve(status):
 def test_where_every_trial_failed_there_is_no_rate_and_the_reason_says_so():
     """Extension and evaluation are refused alike, with what the first trial said."""
     records = {
-        cell: record.model_copy(update={"error": "no memory"})
-        for cell, record in records_of(by_rate(1, 2, 3, 4), status="oom").items()
+        cell: record.model_copy(update={"error": "no number"})
+        for cell, record in records_of(by_rate(1, 2, 3, 4), status="diverged").items()
     }
-    expected = Refused("no trial of a learning rate gave a loss; the first: no memory")
+    expected = Refused("no trial of a learning rate gave a loss; the first: no number")
     extension = RULE.model_copy(update={"pick": "extension"})
     assert [tuning.settle(rule, "rnn", records) for rule in (RULE, extension)] == [expected] * 2
 
@@ -201,6 +201,17 @@ def test_the_further_rate_of_a_solved_task_lies_beside_the_middle():
     assert tuning.further_rate(beside) == pytest.approx(math.sqrt(GRID[1] * GRID[2]))
     everywhere = solved_at(0, 1, 2, 3, losses=(0.4, 0.3, 0.2, 0.1))
     assert tuning.further_rate(everywhere) == pytest.approx(math.sqrt(GRID[0] * GRID[1]))
+
+
+@pytest.mark.parametrize("status", ["error", "crashed", "oom", "timeout"])
+def test_a_trial_that_did_not_run_through_gives_no_rate(status):
+    """It says nothing about its rate; one that diverged does, and ranks last."""
+    held = records_of(by_rate(4, 1, 2, 3), beyond=1.5)
+    first = tuning.grid(RULE, "rnn")[1]
+    found = tuning.settle(RULE, "rnn", held | {first: held[first].model_copy(update={"status": status, "error": "x"})})
+    assert found == Refused(f"a trial of a learning rate has no result ({status}: x), so that no rate is the best")
+    diverged = held | {first: held[first].model_copy(update={"status": "diverged"})}
+    assert not isinstance(tuning.settle(RULE.model_copy(update={"pick": "extension"}), "rnn", diverged), Refused)
 
 
 def test_one_unsolved_seed_leaves_a_rate_unsolved():

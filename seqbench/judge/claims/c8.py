@@ -7,7 +7,7 @@ FIGURES = ("bits_by_model", "learning_curves")
 
 
 _TEXTS = {"8a": "Chronicle", "8a/text": "real text"}
-_UNTESTED = "the second half of the sentence is untested: layers, neurons and activations were not varied"
+_UNTESTED = "the second half of the sentence, on layers, neurons and activations, is no part of the verdict"
 
 
 def finding(atoms: Atoms, verdict: Verdict) -> str:

@@ -323,9 +323,18 @@ def fastest(
     On a CPU that is `batched` where gradients are taken; without them, and on a device whose library has a kernel of
     the whole recurrence, it is the library's call.
     """
-    if inputs.device.type == "cpu" and torch.is_grad_enabled():
+    if inputs.device.type == "cpu" and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu"):
         return batched(cells, inputs, state, recurrence=recurrence)
     return library(cells, inputs, state)
+
+
+def refuse_second_derivative() -> None:
+    """Raise InvalidInput where a backward pass that is written by hand would itself have to be differentiated.
+
+    torch would leave its path out of a second derivative without a word.
+    """
+    if torch.is_grad_enabled():
+        raise InvalidInput("this implementation has first derivatives alone; ask for implementation=eager, or step")
 
 
 def tier_of_cells(asked: str, model: nn.Module) -> str:

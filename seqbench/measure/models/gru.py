@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from seqbench.measure.models.base import (
     Advance,
@@ -32,6 +31,7 @@ from seqbench.measure.models.base import (
     loop,
     options_of,
     recurrent_costs,
+    refuse_second_derivative,
     tier_of_cells,
 )
 
@@ -106,9 +106,9 @@ class _Recurrence(torch.autograd.Function):
         return states[1:]
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the gradients to u, h_0, W and b'."""
+        refuse_second_derivative()
         states, gates, n, W = ctx.saved_tensors
         r, z, m = gates.chunk(3, dim=2)  # (T, B, 3D) -> 3 × (T, B, D)
         to_n = (1 - z) * (1 - n * n)

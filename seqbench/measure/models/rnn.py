@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from seqbench.errors import InvalidInput
 from seqbench.measure.models.base import (
@@ -34,6 +33,7 @@ from seqbench.measure.models.base import (
     loop,
     options_of,
     recurrent_costs,
+    refuse_second_derivative,
     tier_of_cells,
 )
 
@@ -123,9 +123,9 @@ class _Recurrence(torch.autograd.Function):
         return states[1:]
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         """Return the gradients to u, h_0 and W."""
+        refuse_second_derivative()
         states, W = ctx.saved_tensors
         to_driven = _SLOPES[ctx.phi](states[1:])
         direct = (torch.zeros_like(states[0]), *gradient.unbind(0))  # to h_0 … h_T from outside the recurrence

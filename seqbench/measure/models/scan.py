@@ -17,9 +17,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from seqbench.measure.models.base import Costs, ModelSpec, Recurrent, State, front_costs, linear_costs
+from seqbench.measure.models.base import (
+    Costs,
+    ModelSpec,
+    Recurrent,
+    State,
+    front_costs,
+    linear_costs,
+    refuse_second_derivative,
+)
 
 Recurrence = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 Gates = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -65,9 +72,9 @@ class _Scan(torch.autograd.Function):
         return states
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the gradients to decay, inputs and start."""
+        refuse_second_derivative()
         decay, states, start = ctx.saved_tensors
         whole = _solved(_reversed_decay(decay.conj()), gradient.flip(1)).flip(1)
         before = torch.zeros_like(states[:, 0]) if start is None else start

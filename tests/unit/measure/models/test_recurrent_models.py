@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from seqbench.errors import InvalidInput
 from seqbench.measure.models import create, implementation, spec_for
 from seqbench.measure.seeds import stream
 from seqbench.variant import parse
@@ -207,6 +208,23 @@ def test_the_fastest_tier_is_batched_where_gradients_are_taken(text):
     with torch.no_grad():
         assert torch.equal(fastest(tokens)[0], library(tokens)[0])
         assert not torch.equal(batched(tokens)[0], library(tokens)[0])
+
+
+@pytest.mark.parametrize("text", ["rnn", "gru", "mingru"])
+def test_a_second_derivative_is_refused_where_the_first_is_written_by_hand(text):
+    """Torch would leave out what passes through the loop; the eager form, or the scan's steps, have it whole."""
+    model = built(text)
+    loss = model(torch.arange(24).view(2, 12) % 8)[0].square().sum()
+    with pytest.raises(InvalidInput, match="this implementation has first derivatives alone"):
+        torch.autograd.grad(loss, next(model.parameters()), create_graph=True)
+
+
+@pytest.mark.parametrize("text", ["rnn", "gru"])
+def test_the_fastest_tier_runs_under_autocast(text):
+    """In mixed precision it is the library's call, which knows how to mix."""
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, _ = built(text)(torch.arange(24).view(2, 12) % 8)
+    logits.float().sum().backward()
 
 
 def test_the_fused_lstm_is_a_loop_in_double_precision():
