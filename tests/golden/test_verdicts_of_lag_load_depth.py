@@ -107,7 +107,7 @@ def test_c7_is_judged_with_its_speed_where_a_gpu_ran():
 def test_c7_says_where_recurrence_wins_and_what_grows():
     """Parity beyond the trained lengths, depth and state are told beside the verdict."""
     told = said(judged("C7"))
-    assert "there are sequential tasks where recurrence wins, as parity beyond the trained lengths, LSTM 1.00" in told
+    assert "there are sequential tasks where recurrence wins, as parity beyond the trained lengths: LSTM 1.00" in told
     assert "stages that must follow one another grow as T to the power of: rnn 1.00, transformer 0" in told
     assert "floats carried on after T tokens grow as T to the power of: rnn 0, transformer 1.00" in told
 
