@@ -18,6 +18,8 @@ from seqbench.judge.stats import Array
 NU = 4.0
 CONFIDENT = 0.90
 """From this probability on the posterior says something of its own."""
+DIGITS = 6
+"""Decimals that are kept of a probability; the grid resolves no more, and a sum may differ in the last bit."""
 _REACH = np.linspace(-6.0, 6.0, 241)  # μ = mean + s/√n · sinh: fine near the mean, 200 standard errors far
 _LOG_SPREADS = np.linspace(-np.log(30.0), np.log(30.0), 69)
 
@@ -35,14 +37,14 @@ def of_mean(values: Array, support: float, contradict: float) -> Posterior | Non
     """Return the posterior of a mean against its margins; None for fewer than two values."""
     if len(values) < 2:
         return None
-    return _between(float(1 - _below(values, support)), float(_below(values, contradict)))
+    return _shares(float(1 - _below(values, support)), float(_below(values, contradict)))
 
 
 def of_difference(subject: Array, reference: Array, support: float, contradict: float) -> Posterior | None:
     """Return the posterior of μ_subject − μ_reference; None where an arm has fewer than two values."""
     if min(len(subject), len(reference)) < 2:
         return None
-    return _between(
+    return _shares(
         1 - _difference_below(subject, reference, support), _difference_below(subject, reference, contradict)
     )
 
@@ -52,7 +54,7 @@ def of_largest(samples: Sequence[Array], support: float, contradict: float) -> P
     if min(map(len, samples)) < 2:
         return None
     below = [float(np.prod([_below(values, margin) for values in samples])) for margin in (support, contradict)]
-    return _between(1 - below[0], below[1])
+    return _shares(1 - below[0], below[1])
 
 
 def of_equivalence(values: Array, equivalence: float) -> Posterior | None:
@@ -60,7 +62,7 @@ def of_equivalence(values: Array, equivalence: float) -> Posterior | None:
     if len(values) < 2:
         return None
     inside = float(_below(values, equivalence) - _below(values, -equivalence))
-    return Posterior(inside, 0.0, 1 - inside)
+    return _shares(inside, 1 - inside)
 
 
 def of_equal_means(subject: Array, reference: Array, equivalence: float) -> Posterior | None:
@@ -68,7 +70,7 @@ def of_equal_means(subject: Array, reference: Array, equivalence: float) -> Post
     if min(len(subject), len(reference)) < 2:
         return None
     high, low = (_difference_below(subject, reference, margin) for margin in (equivalence, -equivalence))
-    return Posterior(high - low, 0.0, 1 - (high - low))
+    return _shares(high - low, 1 - (high - low))
 
 
 def of_shares(subject: Array, reference: Array, support: float, contradict: float) -> Posterior | None:
@@ -80,7 +82,7 @@ def of_shares(subject: Array, reference: Array, support: float, contradict: floa
     def above(margin: float) -> float:  # ∫ P(p_A > q + margin) dF_B(q), over the quantiles of B
         return float(integrate.quad(lambda u: _beta_above(special.betaincinv(*b, u) + margin, a), 0, 1, limit=200)[0])
 
-    return _between(above(support), 1 - above(contradict))
+    return _shares(above(support), 1 - above(contradict))
 
 
 def disagrees(verdict: Verdict, posterior: Posterior | None) -> bool:
@@ -98,10 +100,10 @@ def disagrees(verdict: Verdict, posterior: Posterior | None) -> bool:
     return own is not verdict
 
 
-def _between(support: float, contradict: float) -> Posterior:
-    """Return the three shares, free of the rounding that would make one negative."""
-    above, below = min(1.0, max(0.0, support)), min(1.0, max(0.0, contradict))
-    return Posterior(above, max(0.0, 1 - above - below), below)
+def _shares(support: float, contradict: float) -> Posterior:
+    """Return the three shares to `DIGITS` decimals, free of the rounding that would make one negative."""
+    above, below = (round(min(1.0, max(0.0, share)), DIGITS) for share in (support, contradict))
+    return Posterior(above, max(0.0, round(1 - above - below, DIGITS)), below)
 
 
 def _below(values: Array, margin: float | Array) -> Array:

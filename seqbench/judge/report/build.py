@@ -18,9 +18,10 @@ from seqbench import plan, record, store, tuning
 from seqbench.cell import Cell, canonical_json
 from seqbench.errors import StoreError
 from seqbench.judge import scaling, table
-from seqbench.judge.claims.base import ClaimVerdict, given, interval, number
+from seqbench.judge.claims.base import ClaimVerdict, bayesian_line, given, interval, number
 from seqbench.judge.evidence import finite
 from seqbench.judge.figures import FIGURES, style
+from seqbench.judge.posterior import CONFIDENT
 from seqbench.judge.report import svg, verdicts
 from seqbench.judge.table import Tables
 from seqbench.plan import Study, left_out
@@ -163,6 +164,7 @@ def page(report: Report) -> str:
     )
     environment.filters |= {"number": number, "given": given, "plural": _plural}
     environment.globals |= {
+        "bayesian_line": bayesian_line,
         "interval": interval,
         "estimate": _estimate,
         "look": style.look,
@@ -172,7 +174,7 @@ def page(report: Report) -> str:
     folder = files("seqbench.judge.report")
     template = environment.from_string(folder.joinpath("page.html.jinja").read_text(encoding="utf-8"))
     css = folder.joinpath("page.css").read_text(encoding="utf-8")
-    return template.render(report=report, css=Markup(css), shown_failures=SHOWN_FAILURES)  # noqa: S704 our own file
+    return template.render(report=report, css=Markup(css), shown_failures=SHOWN_FAILURES, confident=CONFIDENT)  # noqa: S704 our own file
 
 
 def _drawing(name: str, tables: Tables, study: Study) -> Drawing:
