@@ -376,7 +376,7 @@ def _word(item: Evidence, levels: AtomLevels) -> Verdict:
 def _more_seeds(item: Evidence, levels: AtomLevels) -> str:
     """Return how many seeds would decide an inconclusive atom if effect and spread stay as they are."""
     undecided = item.p is not None and _word(item, levels) == Verdict.INCONCLUSIVE
-    if not undecided or item.atom.test in ("tost", "tost_difference", "exact", "time_to_solve"):
+    if not undecided or item.atom.test in ("tost", "tost_difference", "exact", "time_to_solve", "factor"):
         return ""
     if item.effect is None:
         return ""
