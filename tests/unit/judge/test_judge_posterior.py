@@ -98,6 +98,17 @@ def test_shares_have_jeffreys_posterior():
     assert (found.support, found.contradict) == pytest.approx(expected, abs=3e-3)
 
 
+@pytest.mark.parametrize(("n", "margin"), [(5, 0.0), (6, 0.3), (8, -0.3), (30, 0.3)])
+def test_shares_that_never_meet_have_a_posterior(n, margin):
+    """All zeros against all ones, whose densities are infinite at an end: as over the quantiles of the other arm."""
+    ones = reference.beta.ppf(1 - np.geomspace(1e-14, 1, 200_001), 0.5, n + 0.5)  # fine where the first is large
+    mass = np.diff(np.geomspace(1e-14, 1, 200_001))
+    below = reference.beta.cdf((ones[1:] + ones[:-1]) / 2 - margin, n + 0.5, 0.5)
+    expected = mass @ below
+    found = posterior.of_shares(np.zeros(n), np.ones(n), margin, margin)
+    assert found.support == pytest.approx(expected, abs=2e-6)
+
+
 def test_too_few_values_have_no_posterior():
     """One value says nothing about spread."""
     one = VALUES[:1]
