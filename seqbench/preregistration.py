@@ -50,6 +50,7 @@ NEEDED_MARGIN: Mapping[str, Literal["support", "equivalence", "below"]] = {
     "rounds": "support",
     "proportions": "support",
     "time_to_solve": "support",
+    "factor": "support",
     "tost": "equivalence",
     "tost_difference": "equivalence",
     "exact": "below",
@@ -60,21 +61,28 @@ NEEDED_MEASUREMENT: Mapping[str, str] = {"proportions": "solved", "time_to_solve
 SLOPELESS = ("rounds", "proportions", "time_to_solve")
 
 
+Block = Literal["model", "length", "width", "layers", "params"]
+"""A field of a cell that can be another factor of a factorial."""
+
+
 def _is_model(value: str) -> str:
     model_name(value)
     return value
 
 
+ModelName = Annotated[str, AfterValidator(_is_model)]
+
+
 class Arm(BaseModel):
     """Which cells belong to one side of a comparison: every given field must match the cell's.
 
-    length: one length, or several in ascending order.
+    length: one length, or several in ascending order. model: of the test factor also several, each of them a part.
     """
 
     model_config = _FROZEN
 
     task: str
-    model: Annotated[str, AfterValidator(_is_model)]
+    model: ModelName | Annotated[tuple[ModelName, ...], Field(min_length=2)]
     probe: str | None = None
     device: Literal["cpu", "cuda"] | None = None
     length: Length | TestLengths | None = None
@@ -83,6 +91,16 @@ class Arm(BaseModel):
     batch: Sequences | None = None
     threads: Few | None = None
     params: dict[str, PlainScalar] = {}
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Return the models of the arm, mostly one."""
+        return (self.model,) if isinstance(self.model, str) else self.model
+
+    @property
+    def title(self) -> str:
+        """Return the models as text."""
+        return ", ".join(self.models)
 
 
 class Control(BaseModel):
@@ -106,6 +124,9 @@ class Atom(BaseModel):
     test rounds: θ = ln(seconds of `subject` / seconds of `reference`) of each paired round of their panel that counts.
     test proportions: θ = share of the cells of `subject` that solved their task − share of those of `reference`.
     test time_to_solve: θ = ln(mean steps to solve of `subject`, restricted to the budget / the same of `reference`).
+    test factor: θ = largest − smallest mean over the arms, the levels of one factor of a factorial, each adjusted for
+    the other factors, which `blocks` names by the fields of cells that tell them apart. Effects add (type II), the
+    error is that of seeds within a configuration. SUPPORTED above the larger of `support` and twice the SD of seeds.
     test exact: the measurement of every seed of `subject` lies below `below`, which arithmetic alone can break.
     test descriptive: no verdict.
     measurement: a name in the records, or `solved` (1 where the task was solved within the budget, else 0), or
@@ -131,6 +152,7 @@ class Atom(BaseModel):
         "rounds",
         "proportions",
         "time_to_solve",
+        "factor",
         "exact",
         "descriptive",
     ]
@@ -141,6 +163,7 @@ class Atom(BaseModel):
     sign: Literal[1, -1] = 1
     corpus: bool = False
     arms: dict[str, Arm] = Field(min_length=1)
+    blocks: tuple[Block, ...] = ()
     support: float | None = None
     contradict: float = 0.0
     equivalence: float | None = None
@@ -165,7 +188,27 @@ class Atom(BaseModel):
             raise ValueError(f"test {self.test} takes cells as they are; leave out slope_over, ln and against")
         if self.test in NEEDED_MEASUREMENT and self.sign != 1:
             raise ValueError(f"test {self.test} has its orientation by its arms; swap them and leave out sign")
+        if why := _why_no_factor(self) if self.test == "factor" else _why_only_factor(self):
+            raise ValueError(why)
         return self
+
+
+def _why_no_factor(atom: Atom) -> str:
+    if len(atom.arms) < 2:
+        return "test factor needs two arms or more, one for each level"
+    if atom.slope_over or atom.sign != 1 or isinstance(atom.against, float) or atom.measurement == "capacity":
+        return "test factor takes a value of each cell, unsigned: no slope_over, sign, number in against, or capacity"
+    if atom.contradict <= 0:
+        return "θ of the test factor is never negative; give a margin contradict above 0"
+    return ""
+
+
+def _why_only_factor(atom: Atom) -> str:
+    several = [name for name, arm in atom.arms.items() if len(arm.models) > 1]
+    if several or atom.blocks:
+        what = f"the arm {several[0]!r} names several models" if several else "blocks is given"
+        return f"{what}, which only the test factor can tell apart"
+    return ""
 
 
 class Claim(BaseModel):

@@ -8,14 +8,16 @@ not reached. Times are another matter: a contended panel has none, and what rema
 import hashlib
 import json
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from seqbench import variant
+from seqbench.errors import InvalidInput
 from seqbench.judge import capacity, stats, table, testing
 from seqbench.judge.rules import AtomLevels, AtomP
 from seqbench.judge.stats import Array, Bounds
@@ -53,6 +55,8 @@ ROW_COLUMNS = (
     table.SEED,
     table.STATUS,
     table.ERROR,
+    table.MODEL,
+    table.PARAMS,
     table.LENGTH,
     table.WIDTH,
     table.LAYERS,
@@ -168,10 +172,10 @@ def matches(arm: Arm, cells: pd.DataFrame) -> "pd.Series[bool]":
     ):
         if wanted is not None:
             found &= cells[column] == wanted
-    model = variant.parse(arm.model)
+    models = {variant.parse(text) for text in arm.models}
     if arm.device is not None:
         found &= _on_device(arm.device, cells)
-    same_model = {text for text in set(cells[table.MODEL]) if variant.parse(text) == model}
+    same_model = {text for text in set(cells[table.MODEL]) if variant.parse(text) in models}
     found &= cells[table.MODEL].isin(same_model)
     if arm.params:
         fits = {text for text in set(cells[table.PARAMS]) if _params_fit(arm, text)}
@@ -408,7 +412,7 @@ def _arm_data(name: str, atom: Atom, rows: pd.DataFrame) -> ArmData:
     inside = stats.mean_bounds(values, lower_level=0.025, upper_level=0.025)
     return ArmData(
         name=name,
-        model=atom.arms[name].model,
+        model=atom.arms[name].title,
         planned=len(rows),
         ran=int((rows[table.STATUS] != table.MISSING).sum()),
         excluded=int((rows["rule"] == EXCLUDED).sum()),
@@ -431,13 +435,13 @@ def _control(control: Control, atom: Atom, tables: Tables, rules: Preregistratio
         update={"measurement": control.measurement, "against": None, "slope_over": None, "ln": False}
     )
     data = _arm_data(control.arm, asked, _arm_rows(arm, asked, tables, rules))
-    return ControlResult(control.arm, arm.model, control.measurement, data.mean, control.above)
+    return ControlResult(control.arm, arm.title, control.measurement, data.mean, control.above)
 
 
 def deciding(atom: Atom) -> tuple[str, ...]:
     """Return the names of the arms that an atom's test uses; the others are printed beside it."""
     named = tuple(name for name in ("subject", "reference") if name in atom.arms)
-    return tuple(atom.arms) if atom.test in ("maximum", "tost", "descriptive") else named
+    return tuple(atom.arms) if atom.test in ("maximum", "tost", "factor", "descriptive") else named
 
 
 def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
@@ -445,9 +449,9 @@ def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
     names = tuple(dict.fromkeys((*deciding(atom), *(control.arm for control in atom.controls))))
     unplanned = [name for name in names if arms[name].empty]
     if unplanned and all(atom.arms[name].device == CUDA for name in unplanned):
-        return f"nothing of it ran on a GPU ({', '.join(atom.arms[name].model for name in unplanned)})"
+        return f"nothing of it ran on a GPU ({', '.join(atom.arms[name].title for name in unplanned)})"
     if unplanned:
-        listed = ", ".join(f"{name} ({atom.arms[name].model})" for name in unplanned[:3])
+        listed = ", ".join(f"{name} ({atom.arms[name].title})" for name in unplanned[:3])
         more = f" and {len(unplanned) - 3} more" if len(unplanned) > 3 else ""
         return f"no cells planned for {listed}{more}"
     planned = sum(len(arms[name]) for name in names)
@@ -477,6 +481,19 @@ def _why_not_comparable(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
             )
     if atom.test == "paired" and _samples(atom, arms, "rules")[0].size == 0:
         return "no seed has a value in both arms"
+    return _why_no_effect(arms, atom) if atom.test == "factor" else ""
+
+
+def _why_no_effect(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
+    """Return why the cells of a factorial do not show the effect of its factor."""
+    for name, rows in arms.items():
+        if rows.duplicated([table.SEED, *atom.blocks]).any():
+            return f"the level {name!r} has several cells of a seed that no block tells apart"
+    response, *design = _factor_samples(atom, arms)
+    try:
+        testing.factor(atom, (np.zeros(len(response)), *design))
+    except InvalidInput as error:
+        return str(error)
     return ""
 
 
@@ -504,17 +521,38 @@ def _tested(known: Evidence, arms: dict[str, pd.DataFrame], rng: np.random.Gener
     p = testing.p_values(atom, samples, rng)
     reason = ""
     if failed:
-        best, worst = (testing.p_values(atom, _samples(atom, arms, filling), rng) for filling in ("best", "worst"))
+        filled = [testing.p_values(atom, one, rng) for one in _fillings(atom, arms)]
+        best, worst = filled[0], filled[-1]
+        if atom.test == "factor":  # which filling is best depends on which level is ahead
+            best, worst = (pick(filled, key=lambda one: one.support) for pick in (min, max))
         reason = (
             f"{failed} failed cells; p of support {p.support:.3g} as pre-registered, "
             f"{best.support:.3g} if all were best, {worst.support:.3g} if all were worst"
         )
-        p = AtomP(max(p.support, best.support, worst.support), max(p.contradict, best.contradict, worst.contradict))
+        p = AtomP(max(one.support for one in (p, *filled)), max(one.contradict for one in (p, *filled)))
+    if atom.test == "factor" and testing.are_numbers(samples):
+        reason = "; ".join(filter(None, (_about_factor(atom, samples), reason)))
     if not testing.are_numbers(samples):
         reason = f"{atom.measurement} has a value whose logarithm is not finite" + (f"; {reason}" if reason else "")
     effect, spread = testing.effect(atom, samples)
-    n = min(len(values) for values in samples)
+    n = _replicates(samples) if atom.test == "factor" else min(len(values) for values in samples)
     return replace(known, state="tested", reason=reason, effect=effect, spread=spread, n=n, p=p, samples=samples)
+
+
+def _about_factor(atom: Atom, samples: tuple[Array, ...]) -> str:
+    """Return the share of variance of a factor, the SD of seeds, and out of how many cells."""
+    found = testing.factor(atom, samples)
+    share = found.omega_interval()
+    return (
+        f"ω² = {found.omega_squared:.3g} [{share.lower:.3g}, {share.upper:.3g}], twice the SD of seeds = "
+        f"{2 * found.error_sd:.3g}, {found.n} cells with {found.freedom} degrees of freedom of error"
+    )
+
+
+def _replicates(samples: tuple[Array, ...]) -> int:
+    """Return the number of cells of the smallest configuration of a factorial."""
+    _, counts = np.unique(np.stack(samples[1:]), axis=1, return_counts=True)
+    return int(counts.min())
 
 
 def _timed(known: Evidence, arms: dict[str, pd.DataFrame], tables: Tables, rng: np.random.Generator) -> Evidence:
@@ -579,8 +617,8 @@ def _samples(atom: Atom, arms: dict[str, pd.DataFrame], filling: Filling) -> tup
     """Return the values that are tested: θ by seed for one-arm tests, both oriented arms for two_sample."""
     if atom.test in ("tost", "exact"):
         return tuple(_array(_by_seed(arms[name], atom, filling, up=True)) for name in deciding(atom))
-    if atom.test == "tost_difference":
-        return _difference_samples(atom, arms, filling)
+    if atom.test in ("tost_difference", "factor"):
+        return _factor_samples(atom, arms) if atom.test == "factor" else _difference_samples(atom, arms, filling)
     up = atom.sign > 0
     if atom.test in ("one_sample", "maximum"):
         return tuple(atom.sign * _array(_by_seed(arms[name], atom, filling, up=up)) for name in deciding(atom))
@@ -591,6 +629,39 @@ def _samples(atom: Atom, arms: dict[str, pd.DataFrame], filling: Filling) -> tup
     if atom.test == "paired":
         return (_array((subject - reference).dropna()),)
     return _array(subject), _array(reference)
+
+
+def _fillings(atom: Atom, arms: dict[str, pd.DataFrame]) -> Iterator[tuple[Array, ...]]:
+    """Return the values with failed cells all best and all worst; of a factor, with what could draw its levels apart.
+
+    There the failed cells of each level are all least or all greatest, in every combination, or all like the mean.
+    """
+    if atom.test != "factor":
+        yield from (_samples(atom, arms, filling) for filling in ("best", "worst"))
+        return
+    mean = float(pd.concat([rows["value"] for rows in arms.values()]).mean())
+    sides = [("low", "high") if rows["failed"].any() else ("value",) for rows in arms.values()]
+    for chosen in (*product(*sides), (mean,) * len(arms)):
+        yield _factor_samples(
+            atom,
+            {
+                name: rows.assign(
+                    value=rows["value"].mask(rows["failed"], rows[side] if isinstance(side, str) else side)
+                )
+                for (name, rows), side in zip(arms.items(), chosen, strict=True)
+            },
+        )
+
+
+def _factor_samples(atom: Atom, arms: dict[str, pd.DataFrame]) -> tuple[Array, ...]:
+    """Return the response of every cell that has one, the number of its level, and of its value of every block."""
+    rows = pd.concat([rows.assign(at_level=place) for place, rows in enumerate(arms.values())])
+    rows = rows.assign(value=rows["value"] - rows["against"]).dropna(subset=["value"])
+    response = _array(rows["value"])
+    if atom.ln:
+        response = np.log(response, out=np.full_like(response, -math.inf), where=response > 0)
+    codes = (pd.factorize(rows[name], sort=True)[0].astype(np.float64) for name in atom.blocks)
+    return response, _array(rows["at_level"]), *codes
 
 
 def _shared(rows: pd.DataFrame) -> pd.DataFrame:

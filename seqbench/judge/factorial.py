@@ -13,32 +13,74 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from seqbench.errors import InvalidInput
-from seqbench.judge.stats import Array, Bounds
+from seqbench.judge.stats import Array, Bounds, Pair, t_tails
+
+FAR = 1e4
+"""Noncentral F beyond this takes scipy minutes; there χ'²(λ) is λ within 2 %, which leaves F' = λ/df · freedom/χ²."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """One factor's main effect.
 
-    omega_squared: the partial share of variance that it explains, F-based: df (F − 1) / (df (F − 1) + N), with its
-    interval by inversion of the noncentral F: λ / (λ + N) (Steiger 2004). p: of the F test.
-    spread: largest minus smallest level mean, adjusted for the other factors, in the unit of the response, with
-    bounds that hold for the largest of all pairs of levels (Bonferroni). levels: those means by level.
+    f, df, freedom: the F test, its degrees of freedom and those of the error. n: observations.
+    levels: the mean of every level, adjusted for the other factors. pairs: of every two levels how far apart these
+    lie, and the standard error of that. error_sd: the SD of replicates. All in the unit of the response.
     """
 
-    omega_squared: float
-    omega_interval: Bounds
     f: float
-    p: float
-    spread: float
-    spread_interval: Bounds
+    df: int
+    freedom: int
+    n: int
     levels: Mapping[str, float]
+    pairs: tuple[tuple[float, float], ...]
+    error_sd: float
+
+    @property
+    def p(self) -> float:
+        """Return the p-value of the F test."""
+        return float(stats.f.sf(self.f, self.df, self.freedom))
+
+    @property
+    def omega_squared(self) -> float:
+        """Return the partial share of variance that the factor explains: df (F − 1) / (df (F − 1) + N)."""
+        return _share(self.df * (self.f - 1), self.n)
+
+    def omega_interval(self, *, level: float = 0.05) -> Bounds:
+        """Return the 1 − level interval of ω² by inversion of the noncentral F: λ / (λ + N) (Steiger 2004)."""
+        return _omega_interval(self.f, self.df, self.freedom, self.n, level=level)
+
+    @property
+    def spread(self) -> float:
+        """Return the largest minus the smallest level mean."""
+        return max(apart for apart, _ in self.pairs)
+
+    def spread_bounds(self, *, lower_level: float, upper_level: float) -> Bounds:
+        """Return the bounds of the true spread, each one-sided at its own level.
+
+        The lower one is the largest over the pairs of levels, which chooses a pair and its sign: two-sided, Bonferroni
+        over the pairs. The upper one is the largest too, and chooses nothing.
+        """
+        low, high = (special.stdtrit(self.freedom, 1 - share) for share in (lower_level / self._choices, upper_level))
+        return Bounds(
+            max(0.0, *(float(apart - low * error) for apart, error in self.pairs)),
+            max(float(apart + high * error) for apart, error in self.pairs),
+        )
+
+    def spread_test(self, support: float, contradict: float) -> Pair:
+        """Return the p-values of spread ≤ support and of spread ≥ contradict, which `spread_bounds` inverts."""
+        above = [t_tails(apart - support, error, self.freedom).greater for apart, error in self.pairs]
+        below = [t_tails(apart - contradict, error, self.freedom).less for apart, error in self.pairs]
+        return Pair(min(1.0, self._choices * min(above)), max(below))
+
+    @property
+    def _choices(self) -> int:
+        return 2 * len(self.pairs)
 
 
-def main_effects(response: Array, factors: Mapping[str, Sequence[str]], *, level: float = 0.05) -> dict[str, Effect]:
+def main_effects(response: Array, factors: Mapping[str, Sequence[str]]) -> dict[str, Effect]:
     """Return the effect of every factor: response (N,), factors by name with the level of every observation.
 
-    Intervals are of 1 − level, with level/2 on each side.
     Raises InvalidInput where no configuration has replicates, a factor has one level, or factors cannot be told apart.
     """
     coded = {name: _indicators(levels) for name, levels in factors.items()}
@@ -56,23 +98,19 @@ def main_effects(response: Array, factors: Mapping[str, Sequence[str]], *, level
         without = _residual(_design(coded, [other for other in coded if other != name]), response)
         df = len(names) - 1
         f = (without - full) / df / error if error > 0 else np.inf
-        means, spreads = _level_means(everything, slice(first, first + df), coefficients)
+        means, rows = _level_means(everything, slice(first, first + df), coefficients)
         pairs = list(combinations(range(len(names)), 2))
         differences = np.array([means[i] - means[j] for i, j in pairs])
-        contrasts = np.array([spreads[i] - spreads[j] for i, j in pairs])  # (pairs, coefficients)
-        reach = special.stdtrit(freedom, 1 - level / 2 / len(pairs)) * np.sqrt(
-            np.einsum("pc,cd,pd->p", contrasts, covariance, contrasts)
-        )
+        contrasts = np.array([rows[i] - rows[j] for i, j in pairs])  # (pairs, coefficients)
+        errors = np.sqrt(np.einsum("pc,cd,pd->p", contrasts, covariance, contrasts))
         found[name] = Effect(
-            omega_squared=_share(df * (f - 1), len(response)),
-            omega_interval=_omega_interval(f, df, freedom, len(response), level=level),
             f=float(f),
-            p=float(stats.f.sf(f, df, freedom)),
-            spread=float(np.ptp(means)),
-            spread_interval=Bounds(
-                max(0.0, float((np.abs(differences) - reach).max())), float((np.abs(differences) + reach).max())
-            ),
+            df=df,
+            freedom=freedom,
+            n=len(response),
             levels=dict(zip(names, map(float, means), strict=True)),
+            pairs=tuple(zip(map(float, np.abs(differences)), map(float, errors), strict=True)),
+            error_sd=float(np.sqrt(error)),
         )
         first += df
     return found
@@ -133,6 +171,8 @@ def _noncentrality(f: float, df: int, freedom: int, share: float) -> float:
     """Return the λ with P(F' ≤ f) = share, 0 where even the central F has less below it."""
     if stats.f.cdf(f, df, freedom) <= share:
         return 0.0
+    if df * f > FAR:
+        return float(df * f * special.chdtri(freedom, share) / freedom)
 
     def excess(value: float) -> float:  # far out, where nothing is left below F, scipy's value is no number
         return float(np.nan_to_num(stats.ncf.cdf(f, df, freedom, value))) - share

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import integrate, special
+from scipy import special
 
 from seqbench.judge.rules import Verdict
 from seqbench.judge.stats import Array
@@ -18,7 +18,10 @@ from seqbench.judge.stats import Array
 NU = 4.0
 CONFIDENT = 0.90
 """From this probability on the posterior says something of its own."""
+DIGITS = 6
+"""Decimals that are kept of a probability; the grid resolves no more, and a sum may differ in the last bit."""
 _REACH = np.linspace(-6.0, 6.0, 241)  # μ = mean + s/√n · sinh: fine near the mean, 200 standard errors far
+_ANGLES = 20_000  # q = sin²: in the angle the density of a share is finite at both ends, that of Beta(½, n + ½) too
 _LOG_SPREADS = np.linspace(-np.log(30.0), np.log(30.0), 69)
 
 
@@ -35,14 +38,14 @@ def of_mean(values: Array, support: float, contradict: float) -> Posterior | Non
     """Return the posterior of a mean against its margins; None for fewer than two values."""
     if len(values) < 2:
         return None
-    return _between(float(1 - _below(values, support)), float(_below(values, contradict)))
+    return _shares(float(1 - _below(values, support)), float(_below(values, contradict)))
 
 
 def of_difference(subject: Array, reference: Array, support: float, contradict: float) -> Posterior | None:
     """Return the posterior of μ_subject − μ_reference; None where an arm has fewer than two values."""
     if min(len(subject), len(reference)) < 2:
         return None
-    return _between(
+    return _shares(
         1 - _difference_below(subject, reference, support), _difference_below(subject, reference, contradict)
     )
 
@@ -52,7 +55,7 @@ def of_largest(samples: Sequence[Array], support: float, contradict: float) -> P
     if min(map(len, samples)) < 2:
         return None
     below = [float(np.prod([_below(values, margin) for values in samples])) for margin in (support, contradict)]
-    return _between(1 - below[0], below[1])
+    return _shares(1 - below[0], below[1])
 
 
 def of_equivalence(values: Array, equivalence: float) -> Posterior | None:
@@ -60,7 +63,7 @@ def of_equivalence(values: Array, equivalence: float) -> Posterior | None:
     if len(values) < 2:
         return None
     inside = float(_below(values, equivalence) - _below(values, -equivalence))
-    return Posterior(inside, 0.0, 1 - inside)
+    return _shares(inside, 1 - inside)
 
 
 def of_equal_means(subject: Array, reference: Array, equivalence: float) -> Posterior | None:
@@ -68,7 +71,7 @@ def of_equal_means(subject: Array, reference: Array, equivalence: float) -> Post
     if min(len(subject), len(reference)) < 2:
         return None
     high, low = (_difference_below(subject, reference, margin) for margin in (equivalence, -equivalence))
-    return Posterior(high - low, 0.0, 1 - (high - low))
+    return _shares(high - low, 1 - (high - low))
 
 
 def of_shares(subject: Array, reference: Array, support: float, contradict: float) -> Posterior | None:
@@ -77,10 +80,15 @@ def of_shares(subject: Array, reference: Array, support: float, contradict: floa
         return None
     a, b = (_beta(values) for values in (subject, reference))
 
-    def above(margin: float) -> float:  # ∫ P(p_A > q + margin) dF_B(q), over the quantiles of B
-        return float(integrate.quad(lambda u: _beta_above(special.betaincinv(*b, u) + margin, a), 0, 1, limit=200)[0])
+    angle = np.pi / 2 * (np.arange(_ANGLES) + 0.5) / _ANGLES
+    logs = (2 * b[0] - 1) * np.log(np.sin(angle)) + (2 * b[1] - 1) * np.log(np.cos(angle))
+    share = np.exp(logs - logs.max())
 
-    return _between(above(support), 1 - above(contradict))
+    def above(margin: float) -> float:  # ∫ P(p_A > q + margin) dF_B(q)
+        beyond = 1 - special.betainc(*a, np.clip(np.sin(angle) ** 2 + margin, 0, 1))
+        return float(share @ beyond / share.sum())
+
+    return _shares(above(support), 1 - above(contradict))
 
 
 def disagrees(verdict: Verdict, posterior: Posterior | None) -> bool:
@@ -98,10 +106,10 @@ def disagrees(verdict: Verdict, posterior: Posterior | None) -> bool:
     return own is not verdict
 
 
-def _between(support: float, contradict: float) -> Posterior:
-    """Return the three shares, free of the rounding that would make one negative."""
-    above, below = min(1.0, max(0.0, support)), min(1.0, max(0.0, contradict))
-    return Posterior(above, max(0.0, 1 - above - below), below)
+def _shares(support: float, contradict: float) -> Posterior:
+    """Return the three shares to `DIGITS` decimals, free of the rounding that would make one negative."""
+    above, below = (round(min(1.0, max(0.0, share)), DIGITS) for share in (support, contradict))
+    return Posterior(above, max(0.0, round(1 - above - below, DIGITS)), below)
 
 
 def _below(values: Array, margin: float | Array) -> Array:
@@ -133,7 +141,3 @@ def _mean_posterior(values: Array) -> tuple[Array, Array]:
 
 def _beta(values: Array) -> tuple[float, float]:
     return float(values.sum()) + 0.5, float(len(values) - values.sum()) + 0.5
-
-
-def _beta_above(share: float, parameters: tuple[float, float]) -> float:
-    return float(1 - special.betainc(*parameters, min(1.0, max(0.0, share))))

@@ -1,15 +1,18 @@
 """What each kind of test makes of an atom's samples: p-values, bounds that invert them, effect, and the posterior.
 
 Samples are arrays of one value per seed: one array of θ for one-arm and paired tests, one of each arm for tests of two
-arms, one per arm for a choice among arms, one per process for rounds.
+arms, one per arm for a choice among arms, one per process for rounds. Of a factor: the response of every cell, then the
+number of its level, then for each of the atom's blocks the number of its value.
 """
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
-from seqbench.judge import posterior, proportions, stats, survival
+from seqbench.judge import factorial, posterior, proportions, stats, survival
+from seqbench.judge.factorial import Effect
 from seqbench.judge.posterior import Posterior
 from seqbench.judge.rules import AtomLevels, AtomP
 from seqbench.judge.stats import Array, Bounds, Pair
@@ -47,6 +50,10 @@ def p_values(atom: Atom, samples: Samples, rng: np.random.Generator) -> AtomP:
         inside = samples[0] < (atom.below or 0.0)
         return AtomP(float(not inside.all()), float(inside.any()))
     support, contradict = atom.support or 0.0, atom.contradict
+    if atom.test == "factor":
+        of_factor = factor(atom, samples)
+        pair = of_factor.spread_test(max(support, 2 * of_factor.error_sd), contradict)
+        return AtomP(pair.greater, pair.less)
     above = _against(atom, samples, support, rng)
     below = above if contradict == support else _against(atom, samples, contradict, rng)
     return AtomP(stats.bonferroni([pair.greater for pair in above]), max(pair.less for pair in below))
@@ -76,8 +83,10 @@ def bounds(atom: Atom, samples: Samples, levels: AtomLevels) -> Bounds:
     lower, upper = levels.support, levels.contradict
     if atom.test == "exact":  # all that was seen: no level is involved
         return Bounds(float(samples[0].min()), float(samples[0].max()))
-    if atom.test == "rounds":
-        return stats.paired_rounds_bounds(samples, lower_level=lower, upper_level=upper)
+    if atom.test in ("rounds", "factor"):
+        rounds = partial(stats.paired_rounds_bounds, samples)
+        found = rounds if atom.test == "rounds" else factor(atom, samples).spread_bounds
+        return found(lower_level=lower, upper_level=upper)
     if atom.test == "tost":
         level = lower / len(samples)
         return stats.mean_bounds(_nearest(atom, samples), lower_level=level, upper_level=level)
@@ -97,8 +106,8 @@ def effect(atom: Atom, samples: Samples) -> tuple[float | None, float | None]:
         return float(np.median(rounds)), _sd(rounds)
     if atom.test == "exact":
         return float(samples[0].max()), _sd(samples[0])
-    if atom.test == "time_to_solve":
-        return survival.log_ratio(samples[0], samples[1]), None
+    if atom.test in ("time_to_solve", "factor"):
+        return _effect_of_design(atom, samples)
     if atom.test in ("two_sample", "tost_difference", "proportions"):
         subject, reference = samples
         return float(subject.mean() - reference.mean()), math.hypot(_sd(subject), _sd(reference))
@@ -106,12 +115,20 @@ def effect(atom: Atom, samples: Samples) -> tuple[float | None, float | None]:
     return float(chosen.mean()), _sd(chosen)
 
 
+def _effect_of_design(atom: Atom, samples: Samples) -> tuple[float, float | None]:
+    """Return θ of tests whose spread is none of single values; of a factor the SD is that of its seeds."""
+    if atom.test == "time_to_solve":
+        return survival.log_ratio(samples[0], samples[1]), None
+    found = factor(atom, samples)
+    return found.spread, found.error_sd
+
+
 def beside(atom: Atom, samples: Samples) -> Posterior | None:
     """Return the posterior that is printed beside the verdict; None for what has none.
 
-    So are exact and descriptive atoms, and times to solve, whose censored means no likelihood here describes.
+    So are exact and descriptive atoms, and times to solve and factors, which no likelihood here describes.
     """
-    if not samples or not are_numbers(samples) or atom.test in ("exact", "descriptive", "time_to_solve"):
+    if not samples or not are_numbers(samples) or atom.test in ("exact", "descriptive", "time_to_solve", "factor"):
         return None
     support, contradict, equivalence = atom.support or 0.0, atom.contradict, atom.equivalence or 0.0
     if atom.test == "tost":
@@ -124,6 +141,19 @@ def beside(atom: Atom, samples: Samples) -> Posterior | None:
     if atom.test == "rounds":
         return posterior.of_mean(stats.process_medians(samples), support, contradict)
     return posterior.of_largest(samples, support, contradict)
+
+
+def factor(atom: Atom, samples: Samples) -> Effect:
+    """Return the main effect of the factor beside its blocks; a block with one value is no factor.
+
+    Raises InvalidInput where the design cannot tell it: no replicates, or levels that come with one block only.
+    """
+    response, levels, *blocks = samples
+    factors = {"levels": levels} | {
+        name: codes for name, codes in zip(atom.blocks, blocks, strict=True) if np.ptp(codes) > 0
+    }
+    named = {name: [f"{code:03.0f}" for code in codes] for name, codes in factors.items()}
+    return factorial.main_effects(response, named)["levels"]
 
 
 def _sd(values: Array) -> float:

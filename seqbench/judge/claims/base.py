@@ -15,8 +15,9 @@ from typing import Protocol
 
 import pandas as pd
 
-from seqbench.judge import evidence, proportions, rules, stats, table
+from seqbench.judge import evidence, posterior, proportions, rules, stats, table, testing
 from seqbench.judge.evidence import ArmData, ControlResult, Evidence, finite
+from seqbench.judge.posterior import Posterior
 from seqbench.judge.rules import AtomLevels, AtomP, Node, Verdict
 from seqbench.judge.table import Tables
 from seqbench.preregistration import Claim, Preregistration
@@ -27,6 +28,7 @@ class AtomVerdict:
     """What the records say about one hypothesis. Bounds are one-sided, each at the level of its direction.
 
     in_rule: whether the claim's verdict depends on it; else it is printed as a qualifier or description.
+    posterior: printed beside the verdict, of the same values; flag: that the two say different words, "" where not.
     """
 
     name: str
@@ -48,6 +50,8 @@ class AtomVerdict:
     reason: str
     arms: tuple[ArmData, ...]
     controls: tuple[ControlResult, ...]
+    posterior: Posterior | None
+    flag: str
 
     def arm(self, name: str) -> ArmData | None:
         """Return an arm by name, or None when the study's pre-registration has none of that name."""
@@ -300,9 +304,11 @@ def interval(lower: float | None, upper: float | None) -> str:
 def _atom_verdict(item: Evidence, levels: AtomLevels, in_rule: bool, *, blocked: str) -> AtomVerdict:
     bounds = evidence.bounds(item, levels)
     one_margin = item.atom.test in ("descriptive", "tost", "tost_difference", "exact")
+    verdict = Verdict.NOT_TESTED if blocked else _word(item, levels)
+    beside = None if blocked else testing.beside(item.atom, item.samples)
     return AtomVerdict(
         name=item.name,
-        verdict=Verdict.NOT_TESTED if blocked else _word(item, levels),
+        verdict=verdict,
         estimand=item.atom.estimand,
         unit=item.atom.unit,
         test=item.atom.test,
@@ -320,7 +326,41 @@ def _atom_verdict(item: Evidence, levels: AtomLevels, in_rule: bool, *, blocked:
         reason="; ".join(part for part in (blocked, item.reason, _more_seeds(item, levels)) if part),
         arms=item.arms,
         controls=item.controls,
+        posterior=beside,
+        flag=_flag(verdict, beside, item.atom.equivalence),
     )
+
+
+def bayesian_line(atom: AtomVerdict) -> str:
+    """Return what the posterior says of θ and its margins, "" where there is none: `P(θ > δs) = 0.970, …`."""
+    if atom.posterior is None:
+        return ""
+    above, below = _events(atom.equivalence)
+    parts = [f"{above} = {number(atom.posterior.support)}", f"{below} = {number(atom.posterior.contradict)}"]
+    if atom.equivalence is None and atom.contradict != atom.support:
+        parts.insert(1, f"P(δc ≤ θ ≤ δs) = {number(atom.posterior.rope)}")
+    return ", ".join(parts)
+
+
+def _events(equivalence: float | None) -> tuple[str, str]:
+    """Return what is probable where the posterior supports, and where it contradicts."""
+    return ("P(θ > δs)", "P(θ < δc)") if equivalence is None else ("P(|θ| < Δ)", "P(|θ| ≥ Δ)")
+
+
+def _flag(verdict: Verdict, beside: Posterior | None, equivalence: float | None) -> str:
+    """Return in which way posterior and verdict disagree at `CONFIDENT`, "" where they do not."""
+    if beside is None or not posterior.disagrees(verdict, beside):
+        return ""
+    above, below = _events(equivalence)
+    doubted = verdict is Verdict.CONTRADICTED and beside.support < posterior.CONFIDENT
+    of_below = doubted or beside.contradict >= posterior.CONFIDENT
+    said, share = (below, beside.contradict) if of_below else (above, beside.support)
+    tested = {
+        Verdict.SUPPORTED: "the test supports it",
+        Verdict.CONTRADICTED: "the test contradicts it",
+        Verdict.INCONCLUSIVE: "at this level the test decides nothing",
+    }
+    return f"the posterior gives {said} = {number(share)}, while {tested[verdict]}"
 
 
 def _word(item: Evidence, levels: AtomLevels) -> Verdict:
@@ -330,7 +370,7 @@ def _word(item: Evidence, levels: AtomLevels) -> Verdict:
 def _more_seeds(item: Evidence, levels: AtomLevels) -> str:
     """Return how many seeds would decide an inconclusive atom if effect and spread stay as they are."""
     undecided = item.p is not None and _word(item, levels) == Verdict.INCONCLUSIVE
-    if not undecided or item.atom.test in ("tost", "tost_difference", "exact", "time_to_solve"):
+    if not undecided or item.atom.test in ("tost", "tost_difference", "exact", "time_to_solve", "factor"):
         return ""
     if item.effect is None:
         return ""

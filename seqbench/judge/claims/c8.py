@@ -1,12 +1,13 @@
 """C8: a character generator can be trained with a simple recurrent network."""
 
-from seqbench.judge.claims.base import Atoms, AtomVerdict, number
+from seqbench.judge.claims.base import Atoms, AtomVerdict, measured, number
 from seqbench.judge.rules import Verdict
 
 FIGURES = ("bits_by_model", "learning_curves")
 
 
 _TEXTS = {"8a": "Chronicle", "8a/text": "real text"}
+_FACTORS = {"8b/layers": "layers", "8b/type": "type of layer", "8b/width": "width", "8b/activation": "activation"}
 _UNTESTED = "the second half of the sentence, on layers, neurons and activations, is no part of the verdict"
 
 
@@ -41,7 +42,18 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
     if len(means) > 1 and types:
         listed = ", ".join(f"{name} {number(mean)}" for mean, name in sorted(means))
         found.append(f"descriptive, at equal tokens, {types.unit} by cell type: {listed}")
-    return (*found, _UNTESTED)
+    return (*found, *_depends(atoms))
+
+
+def _depends(atoms: Atoms) -> tuple[str, ...]:
+    """Return for each factor whether results depend on it, and by how much."""
+    tested = {what: atoms[name] for name, what in _FACTORS.items() if name in atoms and atoms[name].effect is not None}
+    if not tested:
+        return (_UNTESTED,)
+    return tuple(
+        f"does the result depend on {what}? {atom.verdict.value}, {measured(atom)} between the furthest levels"
+        for what, atom in tested.items()
+    )
 
 
 def _about_floor(excess: float) -> str:

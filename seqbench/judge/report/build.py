@@ -17,10 +17,12 @@ from markupsafe import Markup
 from seqbench import plan, record, store, tuning
 from seqbench.cell import Cell, canonical_json
 from seqbench.errors import StoreError
-from seqbench.judge import scaling, table
-from seqbench.judge.claims.base import ClaimVerdict, given, interval, number
+from seqbench.judge import aggregate, scaling, table
+from seqbench.judge.aggregate import Across
+from seqbench.judge.claims.base import ClaimVerdict, bayesian_line, given, interval, number
 from seqbench.judge.evidence import finite
 from seqbench.judge.figures import FIGURES, style
+from seqbench.judge.posterior import CONFIDENT
 from seqbench.judge.report import svg, verdicts
 from seqbench.judge.table import Tables
 from seqbench.plan import Study, left_out
@@ -81,6 +83,7 @@ class Report:
     models: tuple[Mapping[str, Any], ...]
     growths: tuple[Mapping[str, Any], ...]
     rates: tuple[Mapping[str, Any], ...]
+    across: tuple[Across, ...]
     provenance: Mapping[str, Any]
     rerun: tuple[str, ...]
     level: float
@@ -116,6 +119,7 @@ def build(study: Study, contents: Contents) -> Report:
         models=_models(records),
         growths=_growths(tables),
         rates=_rates(study, contents),
+        across=_across(tables, study),
         provenance=_provenance(study, contents, records, identity),
         rerun=_rerun(study),
         level=study.preregistration.level,
@@ -163,6 +167,7 @@ def page(report: Report) -> str:
     )
     environment.filters |= {"number": number, "given": given, "plural": _plural}
     environment.globals |= {
+        "bayesian_line": bayesian_line,
         "interval": interval,
         "estimate": _estimate,
         "look": style.look,
@@ -172,7 +177,7 @@ def page(report: Report) -> str:
     folder = files("seqbench.judge.report")
     template = environment.from_string(folder.joinpath("page.html.jinja").read_text(encoding="utf-8"))
     css = folder.joinpath("page.css").read_text(encoding="utf-8")
-    return template.render(report=report, css=Markup(css), shown_failures=SHOWN_FAILURES)  # noqa: S704 our own file
+    return template.render(report=report, css=Markup(css), shown_failures=SHOWN_FAILURES, confident=CONFIDENT)  # noqa: S704 our own file
 
 
 def _drawing(name: str, tables: Tables, study: Study) -> Drawing:
@@ -292,6 +297,12 @@ def _models(records: Mapping[Cell, Record]) -> tuple[Mapping[str, Any], ...]:
     names = [str(row["model"]) for row in rows.values()]
     order = {name: place for place, name in enumerate(style.ordered(names))}
     return tuple(sorted(rows.values(), key=lambda row: (row["task"], order[row["model"]], row["width"], row["layers"])))
+
+
+def _across(tables: Tables, study: Study) -> tuple[Across, ...]:
+    """Return the models over the tasks they share with the vanilla network, in order; none where only that has two."""
+    found = {row.model: row for row in aggregate.across_tasks(tables, study.preregistration)}
+    return tuple(found[model] for model in style.ordered(found)) if len(found) > 1 else ()
 
 
 def _growths(tables: Tables) -> tuple[Mapping[str, Any], ...]:

@@ -18,6 +18,7 @@ from seqbench.judge.claims.base import (
     number,
     prepare,
 )
+from seqbench.judge.posterior import Posterior
 from seqbench.judge.rules import AtomLevels, Verdict
 from seqbench.judge.table import Tables
 from seqbench.plan import Study
@@ -159,6 +160,8 @@ def _atom_json(atom: AtomVerdict) -> dict[str, Any]:
             "below": atom.below,
         },
         "reason": atom.reason,
+        "posterior": _posterior(atom.posterior),
+        **({"flag": atom.flag} if atom.flag else {}),
         "arms": [
             {
                 "arm": arm.name,
@@ -181,6 +184,10 @@ def _atom_json(atom: AtomVerdict) -> dict[str, Any]:
 
 def _interval(atom: AtomVerdict | None) -> list[float] | None:
     return [atom.lower, atom.upper] if atom and atom.lower is not None and atom.upper is not None else None
+
+
+def _posterior(found: Posterior | None) -> Mapping[str, float] | None:
+    return {"support": found.support, "rope": found.rope, "contradict": found.contradict} if found else None
 
 
 def _levels(levels: AtomLevels | None) -> Mapping[str, float] | None:

@@ -1,10 +1,15 @@
 """Scores of several tasks together, on data that tell the estimators apart."""
 
+import math
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats as reference
 
-from seqbench.judge import aggregate
+from seqbench.judge import aggregate, table
+from seqbench.judge.table import Tables
+from seqbench.preregistration import built_in
 
 SCORES = [np.array([0.0, 0.1, 0.9, 9.0]), np.array([0.2, 0.3, 0.5, 0.8])]
 OTHERS = [np.array([0.0, 0.05, 0.2]), np.array([0.3, 0.9, 0.1])]
@@ -58,3 +63,104 @@ def test_two_arms_are_resampled_together():
         aggregate.probability_of_improvement, SCORES, OTHERS, rng=np.random.default_rng(3)
     )
     assert found.lower < aggregate.probability_of_improvement(SCORES, OTHERS) < found.upper
+
+
+# Over the tasks of a study
+
+
+def row(task, model, seed, *, status="ok", params="{}", width=32, **values):
+    key = f"{task} {model} {params} {width} {seed}"
+    places = {table.TASK: task, table.MODEL: model, table.PARAMS: params, table.SEED: seed, table.WIDTH: width}
+    return {table.FINGERPRINT: key, table.PROBE: "", table.LENGTH: 9, table.STATUS: status, **places}, values
+
+
+def across(*rows):
+    cells = pd.DataFrame([place for place, _ in rows])
+    wide = pd.DataFrame([values for _, values in rows], index=cells[table.FINGERPRINT])
+    tables = Tables(cells, pd.DataFrame(), pd.DataFrame(), wide)
+    return {found.model: found for found in aggregate.across_tasks(tables, built_in())}
+
+
+def scored(model, recalls, accuracies, *, chance=0.5, **more):
+    """Return cells of two tasks: recall as it is, and accuracy beside chance, which solves its task from 0.9 on."""
+    steps = [20.0 if value >= 0.9 else math.inf for value in accuracies]
+    return [
+        *(row("recall", model, seed, recall_auc=value, steps_to_solve=math.inf) for seed, value in enumerate(recalls)),
+        *(
+            row(
+                "parity",
+                model,
+                seed,
+                status="ok" if step < math.inf else "unsolved",
+                accuracy=value,
+                chance_accuracy=chance,
+                steps_to_solve=step,
+                **more,
+            )
+            for seed, (value, step) in enumerate(zip(accuracies, steps, strict=True))
+        ),
+    ]
+
+
+RNN, GRU = scored("rnn", [0.1, 0.3, 0.2], [0.6, 0.95, 0.5]), scored("gru", [0.8, 0.9, 0.2], [1.0, 0.95, 0.75])
+
+
+def test_scores_are_normalised_before_they_are_joined():
+    """Accuracies .6, .95, .5 at chance .5 are .2, .9, 0: of 0, .1, .2, .2, .3, .9 the middle four have the mean .2."""
+    found = across(*RNN, *GRU)
+    assert (found["rnn"].tasks, found["rnn"].scores) == (2, 6)
+    assert found["rnn"].iqm == pytest.approx((0.1 + 0.2 + 0.2 + 0.3) / 4)
+    assert found["gru"].iqm == pytest.approx((0.5 + 0.8 + 0.9 + 0.9) / 4)
+    assert found["gru"].vanilla_iqm == found["rnn"].iqm
+    assert found["gru"].above == pytest.approx(((2 / 3 + 2 / 3) / 2, (0 + 1 / 3) / 2))
+
+
+def test_the_better_model_is_more_often_better():
+    """U over nm: 7.5 of 9 and 7.5 of 9 here; the vanilla network is not compared with itself."""
+    found = across(*RNN, *GRU)
+    expected = [
+        reference.mannwhitneyu(a, b).statistic / 9
+        for a, b in (([0.8, 0.9, 0.2], [0.1, 0.3, 0.2]), ([1, 0.9, 0.5], [0.2, 0.9, 0]))
+    ]
+    assert found["gru"].better == pytest.approx(np.mean(expected))
+    assert found["rnn"].better is None
+    assert found["gru"].better_interval.lower < found["gru"].better <= found["gru"].better_interval.upper
+
+
+def test_only_tasks_with_a_threshold_can_be_solved():
+    """Recall ended ok without one, so that three cells of six are counted."""
+    found = across(*RNN, *GRU)
+    assert [(found[name].solved, found[name].solvable) for name in ("rnn", "gru")] == [(1, 3), (2, 3)]
+
+
+def test_a_model_is_held_against_the_vanilla_network_on_shared_tasks_alone():
+    """One shared task is no row, another task's scores do not enter, and without a vanilla network there is none."""
+    more = [row("copy", "gru", seed, accuracy=0.5, chance_accuracy=0.1) for seed in range(3)]
+    alone = [row("recall", "lstm", seed, recall_auc=0.9) for seed in range(3)]
+    found = across(*RNN, *GRU, *more, *alone)
+    assert set(found) == {"rnn", "gru"}
+    assert found["gru"] == across(*RNN, *GRU)["gru"]
+    assert across(*GRU, *more) == {}
+
+
+def test_params_make_another_task_and_widths_do_not():
+    """Cells of a seed at two widths are averaged."""
+    one = [row("recall", name, seed, params='{"a":1}', recall_auc=0.4) for name in ("rnn", "gru") for seed in range(2)]
+    wide = [row("recall", "gru", 0, width=64, recall_auc=0.4)]
+    found = across(*RNN, *GRU, *one, *wide)
+    assert (found["gru"].tasks, found["gru"].scores) == (3, 8)
+    assert found["gru"].iqm == pytest.approx((0.4 + 0.5 + 0.6 + 0.9) / 4)
+
+
+def test_failed_cells_count_as_the_rules_say():
+    """A diverged cell is at chance and unsolved, a crashed one is left out, whatever else is there."""
+    rows = [*RNN, *GRU, row("parity", "gru", 3, status="diverged"), row("parity", "gru", 4, status="crashed")]
+    found = across(*rows)["gru"]
+    assert (found.scores, found.solved, found.solvable) == (7, 2, 4)
+    assert found.iqm == pytest.approx((0.2 + 0.5 + 0.8 + 0.9 + 0.9) / 5)
+
+
+def test_tasks_without_a_normalised_score_are_none():
+    """Bits per character and probes do not enter."""
+    text = [row("chronicle", name, 0, bits_per_character=0.7) for name in ("rnn", "gru")]
+    assert across(*RNN, *GRU, *text) == across(*RNN, *GRU)

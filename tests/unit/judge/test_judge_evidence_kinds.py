@@ -19,7 +19,7 @@ LEVELS = AtomLevels(HOLM, HOLM)
 BUDGET = 400
 
 
-def cell(model, seed, *, task="recall", probe="", length=61, width=32, status="ok", **values):
+def cell(model, seed, *, task="recall", probe="", length=61, width=32, layers=1, status="ok", **values):
     """Return one planned cell with what its record holds; a value that is a dict is a series by lag."""
     return {
         table.TASK: task,
@@ -28,7 +28,7 @@ def cell(model, seed, *, task="recall", probe="", length=61, width=32, status="o
         table.SEED: seed,
         table.LENGTH: length,
         table.WIDTH: width,
-        table.LAYERS: 1,
+        table.LAYERS: layers,
         table.STATUS: status,
         "values": values,
     }
@@ -559,3 +559,169 @@ def test_the_posterior_stands_beside_the_verdict(of, rows):
     else:
         assert found_beside.support > 0.98
         assert not posterior.disagrees(Verdict.SUPPORTED, found_beside)
+
+
+# Factors of a factorial
+
+
+CELLS = [(model, layers, width) for model in ("gru", "lstm", "rnn") for layers in (1, 2) for width in (64, 128)]
+
+
+def factor(**fields):
+    arms = {str(layers): {"task": "recall", "model": ["gru", "lstm", "rnn"], "layers": layers} for layers in (1, 2)}
+    given = {"measurement": "bits", "arms": arms, "blocks": ["model", "width"], "support": 0.02, "contradict": 0.02}
+    return atom("factor", **(given | fields))
+
+
+def factorial(by_layers, *, seeds=3, spread=0.005, crossed=0.0, fail=lambda *_: None, drop=lambda *_: False):
+    """Return cells in which layers count `by_layers`, models 1 and 0.3, widths 0.2, and layers of a GRU `crossed`."""
+    rng = np.random.default_rng(4)
+    rows = []
+    for model, layers, width in CELLS:
+        mean = {"gru": 0.0, "lstm": 0.3, "rnn": 1.0}[model] + 0.2 * (width == 64)
+        mean += by_layers * (layers == 2) + crossed * (model == "gru") * (layers - 1.5)
+        for seed in range(seeds):
+            noise = spread * rng.normal()
+            place = {"layers": layers, "width": width}
+            if drop(model, layers, width, seed):
+                continue
+            if status := fail(model, layers, width, seed):
+                rows.append(cell(model, seed, status=status, **place))
+            else:
+                rows.append(cell(model, seed, **place, bits=mean + noise))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("by_layers", "more", "expected"),
+    [
+        (0.1, {}, Verdict.SUPPORTED),
+        (-0.1, {}, Verdict.SUPPORTED),
+        (0.0, {}, Verdict.CONTRADICTED),
+        (0.021, {}, Verdict.INCONCLUSIVE),
+        (0.1, {"crossed": 2.0}, Verdict.SUPPORTED),
+        (0.1, {"spread": 0.05}, Verdict.INCONCLUSIVE),
+        (0.0, {"seeds": 2, "spread": 0.02}, Verdict.INCONCLUSIVE),
+    ],
+    ids=["planted", "reversed", "none", "at the margin", "interaction", "below 2 SD of seeds", "few seeds"],
+)
+def test_a_factor_follows_the_truth(by_layers, more, expected):
+    """Whatever models and widths do; what differs by less than twice the SD of seeds is no dependence."""
+    assert word(factor(), factorial(by_layers, **more)) == expected
+
+
+def test_a_factor_has_its_effect_in_the_units_of_the_measurement():
+    """θ is the difference of level means, n the seeds of a configuration; share and SD stand in the reason."""
+    item = found(factor(), factorial(0.1))
+    assert item.effect == pytest.approx(0.1, abs=0.005)
+    assert (item.n, item.p.support < 1e-9) == (3, True)
+    assert item.reason.startswith("ω² = 0.9")
+    assert "twice the SD of seeds = 0.0" in item.reason
+    assert item.reason.endswith("36 cells with 24 degrees of freedom of error")
+    assert [arm.model for arm in item.arms] == ["gru, lstm, rnn"] * 2
+
+
+def test_bounds_of_a_factor_invert_its_test():
+    """At the p-value that it reached, the lower bound lies at the margin."""
+    of, rows = factor(), factorial(0.03)
+    item = found(of, rows)
+    level = AtomLevels(item.p.support, 0.05)
+    assert evidence.bounds(item, level).lower == pytest.approx(of.support, abs=1e-6)
+
+
+def test_other_levels_are_other_arms():
+    """The type of layer as factor: three levels, one model each, with layers and width as blocks."""
+    types = {model: {"task": "recall", "model": model} for model in ("gru", "lstm", "rnn")}
+    item = found(factor(arms=types, blocks=["layers", "width"]), factorial(0.1))
+    assert item.effect == pytest.approx(1.0, abs=0.01)
+
+
+def test_logarithms_of_an_excess_make_a_factor_too():
+    """With ln and against, θ is the ratio of what is left over the floor."""
+    rows = factorial(0.0, spread=0.0)
+    rows = [
+        row | {"values": {"bits": 0.5 + math.exp(row["values"]["bits"] + row[table.LAYERS]), "floor": 0.5}}
+        for row in rows
+    ]
+    assert found(factor(against="floor", ln=True), rows).effect == pytest.approx(1.0)
+
+
+def test_a_response_without_logarithm_decides_nothing():
+    """A cell at or below its floor leaves both p-values at 1."""
+    rows = [row | {"values": {"bits": 0.5, "floor": 0.5}} for row in factorial(0.1)]
+    item = found(factor(against="floor", ln=True), rows)
+    assert (item.p.support, item.p.contradict, item.effect) == (1.0, 1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "rows", "reason"),
+    [
+        ({}, factorial(0.1, drop=lambda _, layers, *__: layers == 2), "no cells planned for 2 (gru, lstm, rnn)"),
+        ({}, factorial(0.1, fail=lambda _, layers, *__: table.MISSING if layers == 2 else None), "18 of 36 cells ran"),
+        (
+            {},
+            factorial(0.1, fail=lambda _, layers, *__: "error" if layers == 2 else None),
+            "bits is in no usable record",
+        ),
+        ({}, factorial(0.1, seeds=1), "no configuration has replicates; give two seeds or more"),
+        (
+            {},
+            factorial(0.1, drop=lambda model, layers, *_: (model == "rnn") == (layers == 1)),
+            "the configurations do not tell the factors levels, model, width apart; add configurations",
+        ),
+        (
+            {"blocks": ["model"]},
+            factorial(0.1),
+            "the level '1' has several cells of a seed that no block tells apart",
+        ),
+    ],
+    ids=["unplanned level", "missing level", "level lost", "no replicates", "confounded", "forgotten block"],
+)
+def test_a_factorial_that_tells_nothing_is_not_tested(fields, rows, reason):
+    """A level without cells, one seed, levels that come with one model only, and a factor that was forgotten."""
+    item = found(factor(**fields), rows)
+    assert (item.state, item.reason) == ("not tested", reason)
+
+
+def test_a_lost_cell_leaves_a_large_effect_standing():
+    """One crash of 36, in an unbalanced design: the worst value that was seen in its place changes nothing."""
+    lost = found(factor(), factorial(2.0, fail=lambda *at: "crashed" if at == ("rnn", 2, 64, 1) else None))
+    assert "1 failed cells" in lost.reason
+    assert lost.effect == pytest.approx(2.0, abs=0.01)
+    assert lost.p.support > found(factor(), factorial(2.0)).p.support
+
+
+@pytest.mark.parametrize("by_layers", [0.1, 0.0], ids=["support", "contradiction"])
+def test_lost_cells_that_could_overturn_a_factor_leave_it_open(by_layers):
+    """Every seed 1 of two layers is gone: with values as those of other configurations nothing would be decided."""
+    rows = factorial(by_layers, fail=lambda _, layers, __, seed: "crashed" if (layers, seed) == (2, 1) else None)
+    assert word(factor(), rows) == Verdict.INCONCLUSIVE
+
+
+def test_a_factor_has_no_posterior():
+    """No likelihood here describes a largest difference of adjusted means."""
+    of = factor()
+    assert testing.beside(of, found(of, factorial(0.1)).samples) is None
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: factor(arms={"1": {"task": "recall", "model": "rnn"}}), "needs two arms or more"),
+        (lambda: factor(contradict=0.0), "give a margin contradict above 0"),
+        (lambda: factor(support=None), "test factor needs the margin 'support'"),
+        (lambda: factor(sign=-1), "unsigned: no slope_over, sign, number in against, or capacity"),
+        (lambda: factor(against=1.0), "unsigned: no slope_over, sign, number in against, or capacity"),
+        (lambda: atom("one_sample", measurement="bits", blocks=["model"]), "blocks is given, which only the test"),
+        (
+            lambda: atom(
+                "one_sample", measurement="bits", arms={"subject": {"task": "recall", "model": ["gru", "rnn"]}}
+            ),
+            "the arm 'subject' names several models, which only the test factor can tell apart",
+        ),
+    ],
+)
+def test_what_makes_no_factor_is_refused(build, message):
+    """One level, a margin that nothing could fall below, orientation, and several models or blocks elsewhere."""
+    with pytest.raises(ValidationError, match=message):
+        build()

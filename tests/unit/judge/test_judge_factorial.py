@@ -6,6 +6,7 @@ from scipy import stats as reference
 
 from seqbench.errors import InvalidInput
 from seqbench.judge import factorial
+from seqbench.judge.stats import Pair
 
 CELLS = [(kind, layers) for kind in ("gru", "lstm", "rnn") for layers in ("1", "2")]
 EFFECTS = {"gru": 0.4, "lstm": 1.0, "rnn": 0.0, "1": 0.0, "2": 0.3}
@@ -60,9 +61,22 @@ def test_omega_squared_is_its_formula():
 def test_the_interval_inverts_the_noncentral_f():
     """At each end of the interval the F seen has 97.5 % or 2.5 % below it."""
     found = analysed(BALANCED, responses(BALANCED))["kind"]
-    for share, end in ((0.975, found.omega_interval.lower), (0.025, found.omega_interval.upper)):
+    for share, end in ((0.975, found.omega_interval().lower), (0.025, found.omega_interval().upper)):
         noncentrality = 24 * end / (1 - end)
         assert reference.ncf.cdf(found.f, 2, 18, noncentrality) == pytest.approx(share, abs=1e-6)
+
+
+def test_a_huge_effect_has_its_interval_at_once():
+    """Where the noncentral F is out of reach, what is left of the share follows the error's χ² alone."""
+    near = analysed(BALANCED, responses(BALANCED, spread=0.0223))["kind"]
+    far = analysed(BALANCED, responses(BALANCED, spread=0.0220))["kind"]
+    assert 2 * near.f < factorial.FAR < 2 * far.f
+    ratios = [
+        (1 - getattr(far.omega_interval(), end)) / (1 - getattr(near.omega_interval(), end))
+        for end in ("lower", "upper")
+    ]
+    assert ratios == pytest.approx([near.f / far.f] * 2, rel=0.02)
+    assert analysed(BALANCED, responses(BALANCED, spread=1e-9))["kind"].omega_interval().lower > 1 - 1e-12
 
 
 def test_another_factor_does_not_leak_in():
@@ -84,7 +98,30 @@ def test_no_effect_has_a_share_of_zero():
     """A factor whose F is below 1 explains nothing, and its bounds begin at zero."""
     y = np.array([0.0, 1.0, 1.0, 0.0, 0.5, 0.5])
     found = factorial.main_effects(y, {"kind": ["a", "b"] * 3})["kind"]
-    assert (found.omega_squared, found.omega_interval.lower, found.spread_interval.lower) == (0.0, 0.0, 0.0)
+    spread = found.spread_bounds(lower_level=0.05, upper_level=0.05)
+    assert (found.omega_squared, found.omega_interval().lower, spread.lower) == (0.0, 0.0, 0.0)
+
+
+def test_the_spread_of_two_levels_is_students():
+    """Two levels: the pooled t interval, two-sided at the level below, one-sided above; p-values invert both."""
+    y = responses(BALANCED)
+    found = factorial.main_effects(y, {"layers": [cell[1] for cell in BALANCED]})["layers"]
+    one, two = (y[[cell[1] == level for cell in BALANCED]] for level in "12")
+    expected = reference.ttest_ind(two, one)
+    low, high = (expected.confidence_interval(share) for share in (0.98, 0.90))
+    bounds = found.spread_bounds(lower_level=0.02, upper_level=0.05)
+    assert (bounds.lower, bounds.upper) == pytest.approx((max(0.0, low.low), high.high))
+    assert found.spread_test(0.0, bounds.upper).greater == pytest.approx(expected.pvalue)
+    assert found.spread_test(0.0, bounds.upper).less == pytest.approx(0.05)
+
+
+def test_the_largest_of_three_pairs_pays_for_the_choice():
+    """Six one-sided questions are asked below, and at the bound the p-value is the level."""
+    found = analysed(BALANCED, responses(BALANCED))["kind"]
+    bounds = found.spread_bounds(lower_level=0.01, upper_level=0.01)
+    apart, error = max(found.pairs)
+    assert bounds.lower == pytest.approx(apart - reference.t.isf(0.01 / 6, 18) * error)
+    assert found.spread_test(bounds.lower, bounds.upper) == Pair(pytest.approx(0.01), pytest.approx(0.01))
 
 
 def test_levels_are_adjusted_for_an_unbalanced_other():

@@ -82,7 +82,8 @@ def test_factors_without_effect_keep_their_level_and_intervals_cover():
     share = noncentrality / (noncentrality + len(cells))
     found = [factorial.main_effects(means + draw.normal(size=len(cells)), factors) for _ in range(300)]
     assert_kept([effect["layers"].p for effect in found])
-    covered = sum(e["kind"].omega_interval.lower <= share <= e["kind"].omega_interval.upper for e in found)
+    covered = sum(item.lower <= share <= item.upper for item in (effect["kind"].omega_interval() for effect in found))
     assert reference.binom.ppf(0.01, 300, 0.95) <= covered <= reference.binom.ppf(0.99, 300, 0.95)
-    spreads = [effect["kind"].spread_interval for effect in found]
-    assert sum(item.lower <= 1.0 <= item.upper for item in spreads) >= reference.binom.ppf(0.01, 300, 0.95)
+    assert_kept([effect["kind"].spread_test(1.0, 1.0).greater for effect in found])
+    assert_kept([effect["kind"].spread_test(1.0, 1.0).less for effect in found])
+    assert_kept([effect["layers"].spread_test(0.0, 1.0).greater for effect in found])

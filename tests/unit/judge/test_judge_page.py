@@ -220,3 +220,18 @@ def test_names_that_drawing_libraries_read_as_commands_stay_text():
 
     assert style.look("_mine.py:build").label == "mine.py"
     assert style.look("a/$x_{b$.py:build").label == r"\$x_{b\$.py"
+
+
+def test_models_are_shown_across_tasks_where_there_are_several(page):
+    """A descriptive table with the solve rate beside the IQM, that says what it does not speak of."""
+    table = page.partition('<table id="across-tasks">')[2].partition("</table>")[0]
+    assert "Across tasks, descriptive" in table
+    assert "nothing here speaks of all tasks" in table
+    assert re.search(r"<th scope=\"row\">RNN tanh</th><td class=\"number\">6</td>", table)
+    assert re.search(r"\d+ of \d+</td>", table)
+
+
+def test_one_task_is_no_table_across_tasks():
+    """C8 alone trains nothing with a normalised score."""
+    study = studies.study(("C8",), seeds=2)
+    assert 'id="across-tasks"' not in build.page(build.build(study, studies.contents(study)))

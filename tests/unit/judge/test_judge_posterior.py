@@ -84,8 +84,8 @@ def test_the_largest_of_several_means():
     """Below a margin is the largest only where all are; above it where any is."""
     found = posterior.of_largest((VALUES, OTHER), 0.7, 0.2)
     alone = [posterior.of_mean(values, 0.7, 0.2) for values in (VALUES, OTHER)]
-    assert found.contradict == pytest.approx(alone[0].contradict * alone[1].contradict)
-    assert found.support == pytest.approx(1 - (1 - alone[0].support) * (1 - alone[1].support))
+    assert found.contradict == pytest.approx(alone[0].contradict * alone[1].contradict, abs=1e-6)
+    assert found.support == pytest.approx(1 - (1 - alone[0].support) * (1 - alone[1].support), abs=1e-6)
 
 
 def test_shares_have_jeffreys_posterior():
@@ -96,6 +96,17 @@ def test_shares_have_jeffreys_posterior():
     found = posterior.of_shares(subject, other, 0.2, 0.0)
     expected = ((difference > 0.2).mean(), (difference < 0.0).mean())
     assert (found.support, found.contradict) == pytest.approx(expected, abs=3e-3)
+
+
+@pytest.mark.parametrize(("n", "margin"), [(5, 0.0), (6, 0.3), (8, -0.3), (30, 0.3)])
+def test_shares_that_never_meet_have_a_posterior(n, margin):
+    """All zeros against all ones, whose densities are infinite at an end: as over the quantiles of the other arm."""
+    ones = reference.beta.ppf(1 - np.geomspace(1e-14, 1, 200_001), 0.5, n + 0.5)  # fine where the first is large
+    mass = np.diff(np.geomspace(1e-14, 1, 200_001))
+    below = reference.beta.cdf((ones[1:] + ones[:-1]) / 2 - margin, n + 0.5, 0.5)
+    expected = mass @ below
+    found = posterior.of_shares(np.zeros(n), np.ones(n), margin, margin)
+    assert found.support == pytest.approx(expected, abs=2e-6)
 
 
 def test_too_few_values_have_no_posterior():
