@@ -261,4 +261,4 @@ def test_a_plan_says_what_is_left_out_and_how_long_it_takes(tmp_path):
     assert "no real text was given; name one with --corpus" in done.stdout
     assert "cells to run, about" in done.stderr
     rows = json.loads(seqbench("plan", "--suite", "smoke", "--json", cwd=tmp_path).stdout)
-    assert {"name", "task", "cells", "cached", "seconds", "left_out"} == set(rows[0])
+    assert {"name", "task", "cells", "cached", "seconds", "cost", "priority", "claims", "left_out"} == set(rows[0])

@@ -122,9 +122,7 @@ class Evidence:
     controls: tuple[ControlResult, ...] = ()
 
 
-def gather(
-    name: str, atom: Atom, tables: Tables, rules: Preregistration, *, claim: str, trimmed: str = ""
-) -> Evidence:
+def gather(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, claim: str, trimmed: str = "") -> Evidence:
     """Return what the study's tables say about one atom of a claim.
 
     trimmed: why cells of it are no longer planned; what is left of them is not tested.
