@@ -32,7 +32,7 @@ class Costs:
         times: dict[tuple[object, ...], list[float]] = {}
         for entry in records:
             if entry.environment.machine == machine and entry.status in ("ok", "unsolved", "contended"):
-                times.setdefault(_kind(entry.cell), []).append(entry.wall_seconds)
+                times.setdefault(kind_of(entry.cell), []).append(entry.wall_seconds)
         return cls({key: sum(values) / len(values) for key, values in times.items()})
 
     def timed(self, steps: Iterable[tuple[Cell, float]]) -> "Costs":
@@ -44,7 +44,7 @@ class Costs:
 
     def seconds(self, cell: Cell) -> float:
         """Return the estimated wall seconds of a cell on one core; of a timed one, its share of its panel."""
-        known = self.measured.get(_kind(cell))
+        known = self.measured.get(kind_of(cell))
         if known is not None:
             return known
         step = self.steps.get(kind_of_steps(cell)) if cell.training else None
@@ -54,7 +54,7 @@ class Costs:
 
     def source(self, cell: Cell) -> Source:
         """Return where the estimate of a cell comes from."""
-        if _kind(cell) in self.measured:
+        if kind_of(cell) in self.measured:
             return "measured"
         return "timed" if cell.training and kind_of_steps(cell) in self.steps else "model"
 
@@ -161,6 +161,8 @@ def _panel_share(cell: Cell, timing: TimingConfig) -> float:
     return timing.processes * (_SETTING_UP_S + context + warming_up + turns)
 
 
-def _kind(cell: Cell) -> tuple[object, ...]:
+def kind_of(cell: Cell) -> tuple[object, ...]:
+    """Return what the time of a cell depends on: everything of it but the seed, and how its rate is found."""
     size = (cell.width, cell.layers, cell.match)
-    return (cell.task, cell.probe, cell.model, cell.length, size, cell.training, cell.timing)
+    tests = (cell.params, cell.test_lengths)
+    return (cell.task, cell.probe, cell.model, cell.length, size, tests, cell.training, cell.timing)
