@@ -41,10 +41,13 @@ class Summary:
         }
 
     def short_row(self) -> dict[str, object]:
-        """Return the line as a row for reading: without the reason why it is left out, which needs more room."""
+        """Return the line as a row for reading, of at most 100 columns: without task and reason, in whole seconds."""
         row = self.row() | {"claims": " ".join(self.priority.claims)}
-        del row["left_out"]
-        return row | ({"priority": "left out"} if self.left_out else {})
+        if self.seconds >= 10:  # a fraction of a long time says nothing
+            row["seconds"] = round(self.seconds)
+        if self.left_out:
+            row["priority"] = "left out"
+        return {name: value for name, value in row.items() if name not in ("task", "left_out")}
 
 
 def summary(study: Study, held: Mapping[str, Record], *, costs: Costs) -> tuple[Summary, ...]:

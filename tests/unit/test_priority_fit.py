@@ -300,7 +300,7 @@ def test_a_trial_is_not_tested_and_a_rule_costs_nothing_itself():
 
 
 def test_timed_steps_beat_the_model_and_tell_how_slow_the_machine_is():
-    """A kind that was timed costs its steps; what was not is as much slower as the timed ones are; records beat both."""
+    """A timed kind costs its steps; what was not timed is as much slower as those are; records beat both."""
     timed, other = cell_of(training=TRAINING), cell_of(training=TRAINING, model="gru")
     slow = Costs({}).timed([(timed, 3 * costs.step_seconds(timed))])
     for cell in (timed, other, cell_of(probe="training_time", timing=TimingConfig(batch=4).model_dump())):
