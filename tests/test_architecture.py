@@ -31,6 +31,7 @@ ROWS = (
         "measure.environment",
         "measure.executors",
         "measure.prepare",
+        "measure.calibrate",
         "measure.runner",
         "measure.panel",
         "measure.conduct",
