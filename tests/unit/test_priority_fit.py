@@ -120,6 +120,7 @@ def test_twice_the_workers_keep_twice_the_cells_but_time_nothing_faster():
     study = study_of(timing=True)
     assert trimmed_of(study, seconds=10 + 60, workers=1) == {"shown", "told", "further"}
     assert trimmed_of(study, seconds=10 + 60, workers=2) == set()
+    assert trimmed_of(study, seconds=10 + 59, workers=2) == {"shown"}
     assert trimmed_of(study, seconds=10, workers=1) == {*GROUPS}
     expected = r"--fit-hours 0.0025 is too little: timing and controls alone take about 0.0028 h here; give more, or"
     with pytest.raises(UsageError, match=re.escape(expected)):
@@ -141,6 +142,7 @@ def test_cells_that_two_groups_ask_for_are_counted_once_and_stay_with_either():
     """Trimming one of two groups with the same cells saves nothing and loses nothing."""
     study = study_of(GROUPS | {"again": "rnn"})
     assert trimmed_of(study, seconds=120) == set()
+    assert trimmed_of(study, seconds=39) == {*GROUPS, "again"} - {"ceiling"}
     lost = study.model_copy(update={"fit": Fit(hours=1, seconds=1, trimmed={"again": "w", "second": "w"})})
     assert priority.untested(lost) == {("X2", "b"): "trimmed to fit into 1 h: 'second'"}
     assert len([entry for entry in plan.planned(lost) if entry.cell.model == "rnn"]) == 2

@@ -37,9 +37,7 @@ def execute(work: Work, cells: Sequence[Planned]) -> Iterator[Record]:
         waiting = list(reversed(cells))
         running: dict[Future[Record], Planned] = {}
         begun: dict[Future[Record], float] = {}
-        ahead = (
-            AHEAD if work.admit is any_cell else 1
-        )  # what is asked for right before it begins is not handed out early
+        ahead = AHEAD if work.admit is any_cell else 1  # one that is asked for begins at once
         while waiting or running:
             while waiting and len(running) < ahead * work.workers:
                 planned = waiting.pop()
