@@ -137,7 +137,7 @@ def designs() -> dict[str, Design]:
         rule = rules.parse(claim.by_device.get("cpu", claim.rule))
         atoms = {atom: claim.atoms[atom] for atom in rule.atoms()}
         planned = {
-            key: {arm: cells[evidence.matches(atom.arms[arm], cells)] for arm in evidence.deciding(atom)}
+            key: {arm: cells[evidence.matches(atom.arms[arm], cells)] for arm in atom.deciding}
             for key, atom in atoms.items()
         }
         sizes = {

@@ -263,6 +263,17 @@ class Cell(BaseModel):
         return "exclusive" if self.timing else "shared"
 
     @property
+    def batch(self) -> int:
+        """Return how many sequences a step or a timed call has; 0 where the probe chooses."""
+        settings = self.training or self.timing
+        return settings.batch if settings else 0
+
+    @property
+    def threads(self) -> int:
+        """Return how many threads the cell is timed with; one where it is not timed."""
+        return self.timing.threads if self.timing else 1
+
+    @property
     def address(self) -> str:
         """Return the short name people read: task/model/length-seed, with the probe where there is one."""
         probe = f"-{self.probe}" if self.probe else ""

@@ -40,6 +40,14 @@ Tasks = Annotated[Path | None, typer.Option("--tasks", help="A folder with task 
 Development = Annotated[bool, typer.Option("--development", help="Seeds for trying things out, never confirmatory.")]
 Device = Annotated[str, typer.Option("--device", help="Where cells run: cpu, or cuda for the first GPU.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes at a time; default: one per core.")]
+FitHours = Annotated[
+    float | None,
+    typer.Option("--fit-hours", min=0.001, help="Trim a new study, whole groups at a time, so that all of it fits."),
+]
+MaxHours = Annotated[
+    float | None,
+    typer.Option("--max-hours", min=0.0, help="Begin nothing in this call that would not fit; trims nothing."),
+]
 Executor = Annotated[str, typer.Option("--executor", help="How cells are run: pool or serial.")]
 
 
@@ -85,6 +93,8 @@ def run(
     cell_minutes: Annotated[float, typer.Option(min=0.01, help="Wall limit of one cell, in minutes.")] = 30.0,
     retry: Annotated[list[str] | None, typer.Option(help="Try cells of this status again; may be repeated.")] = None,
     development: Development = False,
+    fit_hours: FitHours = None,
+    max_hours: MaxHours = None,
 ) -> None:
     """Run what a study still lacks; the same command resumes it. Exit code 3: some cell still has no record."""
     _run(
@@ -99,6 +109,8 @@ def run(
         cell_minutes=cell_minutes,
         retry=tuple(retry or ()),
         development=development,
+        fit_hours=fit_hours,
+        max_hours=max_hours,
     )
     _finish(results)
 
@@ -114,37 +126,47 @@ def plan(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Print what a suite would run, what is there already, what is left out and why, and how long it takes."""
+    """Print what a suite would run and what hangs on it, what is there already, what is left out, how long it takes."""
     from seqbench import plan as planning
     from seqbench import store, terminal
+    from seqbench import summary as summing
+    from seqbench.costs import Costs
     from seqbench.measure.environment import machine_of, usable_cores
 
     study = _study(suite, corpus=corpus, split=split, tasks=tasks, development=development)
-    held = store.contents(results) if results else store.Contents((), ())
-    machine = machine_of("cpu")
-    accepted = held.accepted()
-    summary = planning.summary(study, accepted, costs=planning.Costs.of(accepted.values(), machine=machine))
-    terminal.listing([entry.row() for entry in summary], as_json=as_json)
-    if not as_json:
-        at_a_time = workers or usable_cores()
-        seconds = sum(entry.seconds for entry in summary)
-        outstanding = sum(entry.cells - entry.cached for entry in summary if not entry.left_out)
-        on = terminal.count(at_a_time, "core")
-        terminal.say(
-            f"{terminal.count(outstanding, 'cell')} to run, about {terminal.duration(seconds / at_a_time)} on {on}"
-        )
+    if results:
+        study = store.as_fitted(results, study)
+    accepted = (store.contents(results) if results else store.Contents((), ())).accepted()
+    costs = Costs.of(accepted.values(), machine=machine_of("cpu"))
+    lines = summing.summary(study, accepted, costs=costs)
+    if as_json:
+        terminal.listing([line.row() for line in lines], as_json=True)
+        return
+    terminal.listing([line.short_row() for line in lines], as_json=False)
+    _print_left_out(study)
+    at_a_time = workers or usable_cores()
+    outstanding = [entry for entry in planning.planned(study) if entry.fingerprint not in accepted]
+    seconds = costs.wall_seconds(outstanding, workers=at_a_time)
+    alone = costs.wall_seconds([entry for entry in outstanding if entry.cell.timing], workers=1)
+    terminal.say(
+        f"{terminal.count(len(outstanding), 'cell')} to run, about {terminal.duration(seconds)} on "
+        f"{terminal.count(at_a_time, 'core')}, {terminal.duration(alone)} of it timing, alone"
+    )
 
 
 @app.command()
 def status(results: Results, as_json: Json = False) -> None:
-    """Print how far a study is: cells by status, and files that cannot be used."""
+    """Print how far a study is: cells by status, what was trimmed, and files that cannot be used."""
     from seqbench import plan as planning
     from seqbench import store, terminal
+    from seqbench import summary as summing
 
     study = store.open_study(results)
     held = store.contents(results)
-    rows = planning.progress(planning.planned(study), held.accepted())
+    rows = summing.progress(planning.planned(study), held.accepted())
     terminal.listing(rows, as_json=as_json)
+    if not as_json:
+        _print_left_out(study)
     for item in held.broken:
         terminal.say(f"broken: {item.reason}")
 
@@ -319,6 +341,8 @@ def _run(
     cell_minutes: float = 30.0,
     retry: tuple[str, ...] = (),
     development: bool = False,
+    fit_hours: float | None = None,
+    max_hours: float | None = None,
 ) -> None:
     study = _study(suite, corpus=corpus, split=split, tasks=tasks, development=development)  # before torch: two seconds
 
@@ -333,16 +357,20 @@ def _run(
         timeout_seconds=60 * cell_minutes,
         device=device,
         retry=conduct.statuses(retry),
+        fit_hours=fit_hours,
+        max_hours=max_hours,
     )
     path = corpora.locate(corpus) if corpus else None
     try:
         with terminal.watching() as watch:
-            conduct.conduct(
+            time_left = conduct.conduct(
                 study, results, settings=settings, corpus_path=path, started=watch.started, finished=watch.finished
             )
     except KeyboardInterrupt:
         terminal.say("seqbench: stopped; the same command goes on where it was")
         raise typer.Exit(INTERRUPTED) from None
+    if waiting := time_left.waiting():
+        terminal.say(waiting)
 
 
 def _finish(results: Path) -> None:
@@ -354,6 +382,16 @@ def _finish(results: Path) -> None:
     if lacking:
         terminal.say(f"without a record: {terminal.count(len(lacking), 'cell')}; the same command goes on")
         raise typer.Exit(INCOMPLETE)
+
+
+def _print_left_out(study: "Study") -> None:
+    """Print the groups of a study that do not run, each with its reason."""
+    from seqbench import plan as planning
+    from seqbench import terminal
+
+    lines = [f"{entry.what} ({terminal.count(entry.cells, 'cell')}): {entry.why}" for entry in planning.left_out(study)]
+    if lines:
+        terminal.paragraph("left out", *lines)
 
 
 def _print_verdicts(results: Path, *, as_json: bool) -> None:

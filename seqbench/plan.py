@@ -1,8 +1,7 @@
-"""From a suite to a study: which cells would run, what is left out and why, and what it will cost."""
+"""From a suite to a study: which cells would run, and what is left out and why."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +14,24 @@ from seqbench.cards import TaskCard
 from seqbench.cell import MEASUREMENT_VERSION, Cell, RateRule, fingerprint, model_name
 from seqbench.errors import InvalidInput, UsageError
 from seqbench.preregistration import Preregistration
-from seqbench.record import CorpusFacts, Record
+from seqbench.record import CorpusFacts
 from seqbench.suite import Exclusion, Group, Suite, Tuning
 from seqbench.variant import Scalar
 
 LARGEST_STUDY_BYTES = 64 * 2**20
+
+
+class Fit(BaseModel):
+    """What of a suite is left out so that the rest fits into so many hours: decided once, before the first cell.
+
+    seconds: that the rest was expected to take. trimmed: group -> why it was trimmed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hours: float = Field(gt=0, allow_inf_nan=False)
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    trimmed: dict[str, str]
 
 
 class Study(BaseModel):
@@ -28,6 +40,7 @@ class Study(BaseModel):
     Planned cells follow from it, so that anybody can tell from the folder alone what is missing.
     suite_source: "built-in" where the suite is what seqbench carried under this name, "own" for any other.
     own_models: reference, as the suite writes it -> sha256 of its source file.
+    fit: what was trimmed to fit into a time; None where nothing was asked to.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -43,6 +56,7 @@ class Study(BaseModel):
     preregistration: Preregistration
     preregistration_sha256: str
     measurement_version: int = MEASUREMENT_VERSION
+    fit: Fit | None = None
 
     @property
     def exploratory(self) -> tuple[str, ...]:
@@ -70,6 +84,9 @@ class Study(BaseModel):
         for group in self.suite.parts:
             if wrong := _misfit(group, self.cards[group.task], self.corpus):
                 raise ValueError(wrong)
+        for name in self.fit.trimmed if self.fit else ():
+            if name not in {group.name for group in self.suite.groups if group.timing is None}:
+                raise ValueError(f"fit.trimmed names {name!r}, which is no group that could be trimmed")
         if wrong := _untunable(self.suite, self.cards, self.preregistration, development=self.development):
             raise ValueError(wrong)
         return self
@@ -154,6 +171,11 @@ def corpus_facts(name_or_path: str, *, split: str | None) -> CorpusFacts:
 
 def planned(study: Study) -> tuple[Planned, ...]:
     """Return every cell of the study: the trials that its cells need, then those in the order of the suite's groups."""
+    return tuple(entry for entry, _ in demanded(study))
+
+
+def demanded(study: Study) -> tuple[tuple[Planned, frozenset[str]], ...]:
+    """Return every cell of the study, as `planned` does, each with the names of all groups that need it."""
     content = {name: card.model_dump(mode="json") for name, card in study.cards.items()}
 
     @cache
@@ -170,6 +192,7 @@ def planned(study: Study) -> tuple[Planned, ...]:
 
     trials: dict[str, Planned] = {}
     found: dict[str, Planned] = {}
+    groups: dict[str, set[str]] = {}
     for group in study.suite.groups:
         if _why_left_out(study, group):
             continue
@@ -180,7 +203,10 @@ def planned(study: Study) -> tuple[Planned, ...]:
             trials |= {entry.fingerprint: entry for entry in needed if entry.fingerprint not in trials}
             entry = Planned(cell, _fingerprint(study, cell, content[cell.task], trials=needed), group.name)
             found.setdefault(entry.fingerprint, entry)
-    return (*trials.values(), *found.values())
+            for each in (*needed, entry):
+                groups.setdefault(each.fingerprint, set()).add(group.name)
+    entries = (*trials.values(), *found.values())
+    return tuple((entry, frozenset(groups[entry.fingerprint])) for entry in entries)
 
 
 def waves(entries: Iterable[Planned]) -> tuple[tuple[Planned, ...], ...]:
@@ -214,140 +240,6 @@ def left_out(study: Study) -> tuple[LeftOut, ...]:
         elif excluded:
             result.append(LeftOut(group.name, excluded, "excluded by the suite"))
     return tuple(result)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """One line of a plan: the cells of a group or of a wave of trials, those held, and the seconds that the rest takes.
-
-    seconds: on one core.
-    """
-
-    name: str
-    task: str
-    cells: int
-    cached: int
-    seconds: float
-    left_out: str = ""
-
-    def row(self) -> dict[str, object]:
-        """Return the line as a row with `name` first; seconds to a tenth."""
-        return {
-            "name": self.name,
-            "task": self.task,
-            "cells": self.cells,
-            "cached": self.cached,
-            "seconds": round(self.seconds, 1),
-            "left_out": self.left_out,
-        }
-
-
-def summary(study: Study, held: Mapping[str, Record], *, costs: "Costs") -> tuple[Summary, ...]:
-    """Return a line per wave of a tuning and one per group: what is held, by fingerprint, and what is to do."""
-    reasons = {entry.what: entry for entry in left_out(study)}
-    entries = planned(study)
-    lines = []
-    for asked in study.suite.tuning:
-        trials = [entry for entry in entries if entry.trial and entry.group == asked.name]
-        for own, what in zip(waves(trials), ("grid", "extension"), strict=False):  # none where no group needs them
-            lines.append(_line(f"tuning {asked.name}, {what}", asked.task, own, held, costs))
-    for group in study.suite.groups:
-        own = tuple(entry for entry in entries if not entry.trial and entry.group == group.name)
-        line = _line(group.name, group.task, own, held, costs)
-        if (omitted := reasons.get(group.name)) is not None:
-            line = replace(line, cells=len(own) or omitted.cells, left_out=omitted.why)
-        lines.append(line)
-    return tuple(lines)
-
-
-def _line(name: str, task: str, own: Sequence[Planned], held: Mapping[str, Record], costs: "Costs") -> Summary:
-    outstanding = [entry for entry in own if entry.fingerprint not in held]
-    return Summary(
-        name=name,
-        task=task,
-        cells=len(own),
-        cached=len(own) - len(outstanding),
-        seconds=sum(costs.seconds(entry.cell) for entry in outstanding),
-    )
-
-
-def progress(entries: Sequence[Planned], held: Mapping[str, Record]) -> list[dict[str, object]]:
-    """Return how many planned cells have each status, and how many have no record yet."""
-    counts: dict[str, int] = {}
-    for entry in entries:
-        found = held.get(entry.fingerprint)
-        name = found.status if found else "missing"
-        counts[name] = counts.get(name, 0) + 1
-    shown = sorted(counts.items(), key=lambda item: (item[0] == "missing", item[0] != "ok", item[0]))
-    return [{"name": name, "cells": count} for name, count in shown] + [{"name": "planned", "cells": len(entries)}]
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """How long cells take: as stored records of this machine say, else as a model of measured steps says.
-
-    measured: (task, probe, model, length, size, training or timing) -> mean wall seconds.
-    """
-
-    measured: Mapping[tuple[object, ...], float]
-
-    @classmethod
-    def of(cls, records: Iterable[Record], *, machine: str) -> "Costs":
-        """Return the costs that finished records of a machine show."""
-        times: dict[tuple[object, ...], list[float]] = {}
-        for entry in records:
-            if entry.environment.machine == machine and entry.status in ("ok", "unsolved"):
-                times.setdefault(_kind(entry.cell), []).append(entry.wall_seconds)
-        return cls({key: sum(values) / len(values) for key, values in times.items()})
-
-    def seconds(self, cell: Cell) -> float:
-        """Return the estimated wall seconds of a cell on one core."""
-        known = self.measured.get(_kind(cell))
-        return known if known is not None else _modelled_seconds(cell)
-
-
-# Milliseconds of one training step at batch 64, T 100, width 64 on one core of a server CPU (Zen 4), and the exponent
-# of T beyond the first; measured in pilots for planning only, never shown as a result.
-# Those from tcn on are of one layer, interleaved with the LSTM on another machine and scaled so that the LSTM takes 29.
-_STEP_MS = {
-    "rnn": (17.0, 1.0),
-    "lstm": (29.0, 1.0),
-    "gru": (37.0, 1.0),
-    "transformer": (131.0, 1.3),
-    "tcn": (20.0, 1.0),
-    "mingru": (23.0, 1.0),
-    "minlstm": (25.0, 1.0),
-    "lru": (58.0, 1.0),
-    "linear_attention": (79.0, 1.0),
-    "block:rnn": (47.0, 1.0),
-    "block:lstm": (64.0, 1.0),
-    "block:gru": (71.0, 1.0),
-    "block:mingru": (49.0, 1.0),
-    "block:minlstm": (63.0, 1.0),
-    "block:lru": (58.0, 1.0),
-    "block:linear_attention": (81.0, 1.0),
-    "block:attention": (77.0, 1.3),
-    "block:convolution": (47.0, 1.0),
-}
-_WATCHING = 1.3  # evaluation and scoring, as a factor on the training itself
-_MEASUREMENT_S = 0.1
-_TURN_S = 0.15  # one model's turn in a round, canary included
-
-
-def _modelled_seconds(cell: Cell) -> float:
-    if cell.timing is not None:
-        return cell.timing.processes * (cell.timing.rounds + 3) * _TURN_S
-    if cell.training is None:
-        return _MEASUREMENT_S
-    at_64, exponent = _STEP_MS.get(variant.parse(cell.model).name, (60.0, 1.0))
-    tokens = (cell.training.batch / 64) * math.pow(cell.length / 100, exponent)
-    size = tokens * math.sqrt(cell.width / 64) * cell.layers
-    return cell.training.steps * at_64 / 1000 * size * _WATCHING + _MEASUREMENT_S
-
-
-def _kind(cell: Cell) -> tuple[object, ...]:
-    size = (cell.width, cell.layers, cell.match)
-    return (cell.task, cell.probe, cell.model, cell.length, size, cell.training, cell.timing)
 
 
 def needs_corpus(card: TaskCard) -> bool:
@@ -448,6 +340,8 @@ def _first_seed(rules: Preregistration, *, development: bool) -> int:
 
 
 def _why_left_out(study: Study, group: Group) -> str:
+    if study.fit is not None and group.name in study.fit.trimmed:
+        return study.fit.trimmed[group.name]
     if study.corpus is not None:
         return ""
     if needs_corpus(study.cards[group.task]):

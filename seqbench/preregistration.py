@@ -16,7 +16,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from seqbench import cards
-from seqbench.cell import Few, Layers, Length, PlainScalar, Sequences, TestLengths, Width, canonical_json, model_name
+from seqbench.cell import (
+    Cell,
+    Few,
+    Layers,
+    Length,
+    PlainScalar,
+    Sequences,
+    TestLengths,
+    Width,
+    canonical_json,
+    model_name,
+)
 from seqbench.errors import ContractError, InvalidInput
 from seqbench.registry import Registry, unknown
 
@@ -102,6 +113,31 @@ class Arm(BaseModel):
         """Return the models as text."""
         return ", ".join(self.models)
 
+    @property
+    def wanted(self) -> dict[str, tuple[str | int, ...]]:
+        """Return the values that a cell of this arm may have: field -> values; params and device aside.
+
+        A cell without a probe has the probe "", and its batch and threads are those of `Cell`.
+        """
+        lengths = (self.length,) if isinstance(self.length, int) else self.length
+        asked = {"width": self.width, "layers": self.layers, "batch": self.batch, "threads": self.threads}
+        return {
+            "task": (self.task,),
+            "probe": (self.probe or "",),
+            "model": tuple(model_name(text) for text in self.models),
+            **({"length": lengths} if lengths is not None else {}),
+            **{name: (value,) for name, value in asked.items() if value is not None},
+        }
+
+    def takes(self, params: Mapping[str, Any]) -> bool:
+        """Return whether a cell with these parameters has those that this arm asks for."""
+        return all(params.get(key) == value for key, value in self.params.items())
+
+    def fits(self, cell: Cell) -> bool:
+        """Return whether a planned cell belongs to this arm, on a device of its class."""
+        same = all((getattr(cell, name) or "") in values for name, values in self.wanted.items())
+        return same and self.takes(dict(cell.params))
+
 
 class Control(BaseModel):
     """A condition without which the atom could not have detected its effect: mean of an arm above a threshold."""
@@ -170,6 +206,12 @@ class Atom(BaseModel):
     below: float | None = None
     controls: tuple[Control, ...] = ()
 
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """Return the names of the arms that the test uses; the others are printed beside it."""
+        named = tuple(name for name in ("subject", "reference") if name in self.arms)
+        return tuple(self.arms) if self.test in ("maximum", "tost", "factor", "descriptive") else named
+
     @model_validator(mode="after")
     def _testable(self) -> "Atom":
         for name in NEEDED_ARMS.get(self.test, ()):
@@ -226,6 +268,11 @@ class Claim(BaseModel):
     rule_with_corpus: Rule | None = None
     by_device: dict[Literal["cpu", "gpu"], Rule] = {}
     atoms: dict[str, Atom] = Field(min_length=1)
+
+    @property
+    def in_rule(self) -> frozenset[str]:
+        """Return the names of the atoms that the claim's verdict hangs on, on any class of device."""
+        return frozenset(name for rule in (self.rule, *self.by_device.values()) for name in _atoms_of(rule))
 
     @model_validator(mode="after")
     def _about_its_atoms(self) -> "Claim":

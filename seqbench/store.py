@@ -82,6 +82,24 @@ def open_study(folder: Path) -> Study:
         raise StoreError(f"{path} is no study of this version: {record.problems(error)}") from error
 
 
+def as_fitted(folder: Path, study: Study, *, hours: float | None = None) -> Study:
+    """Return a study as the folder's was fitted, if that holds one: what was trimmed once stays trimmed.
+
+    Raises StudyMismatch when the folder's study was fitted into another number of `hours`, or into none, and StoreError
+    when it cannot be read.
+    """
+    if not (folder / STUDY_FILE).exists():
+        return study
+    fit = open_study(folder).fit
+    if hours is not None and (fit is None or fit.hours != hours):
+        was = "without --fit-hours" if fit is None else f"with --fit-hours {fit.hours:g}"
+        raise StudyMismatch(
+            f"{folder} holds a study that was made {was}, asked for {hours:g}; what is planned stays as it is: "
+            "leave --fit-hours out, or give another --results"
+        )
+    return study.model_copy(update={"fit": fit})
+
+
 def create_study(folder: Path, study: Study) -> None:
     """Write `study.json`, or check that the folder already holds this very study.
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seqbench.record import Record
+from seqbench.summary import Outlook
 
 Row = Mapping[str, object]
 
@@ -79,16 +80,18 @@ class Watch:
         self._todo = 0
         self._done: set[str] = set()
 
-    def started(self, outstanding: int, planned: int) -> None:
-        """Say how many cells there are to do of those planned."""
-        self._todo = outstanding
+    def started(self, outlook: Outlook) -> None:
+        """Say how many cells there are to do of those planned, about how long that takes, and what was trimmed."""
+        self._todo = outlook.outstanding
+        for entry in outlook.trimmed:
+            say(f"left out: {entry.what} ({count(entry.cells, 'cell')}): {entry.why}")
         say(
-            f"{outstanding} of {count(planned, 'cell')} to do"
-            if outstanding
-            else f"{count(planned, 'cell')}: each has its record"
+            f"{outlook.outstanding} of {count(outlook.planned, 'cell')} to do, about {duration(outlook.seconds)}"
+            if outlook.outstanding
+            else f"{count(outlook.planned, 'cell')}: each has its record"
         )
         if self._bar and self._task is not None:
-            self._bar.update(self._task, total=outstanding)
+            self._bar.update(self._task, total=outlook.outstanding)
 
     def finished(self, record: Record) -> None:
         """Show that one cell has its record; failures are always shown in full."""

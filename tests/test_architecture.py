@@ -15,7 +15,7 @@ PACKAGE = ROOT / "seqbench"
 ROWS = (
     ("errors",),
     ("registry", "variant", "cell", "record", "cards", "corpus", "preregistration"),
-    ("tuning", "suite", "plan", "store"),
+    ("tuning", "suite", "plan", "costs", "priority", "fitting", "summary", "store"),
     ("measure.seeds", "measure.generators", "measure.corpora", "measure.models", "measure.matching"),
     (
         "measure.training",
@@ -31,6 +31,7 @@ ROWS = (
         "measure.environment",
         "measure.executors",
         "measure.prepare",
+        "measure.calibrate",
         "measure.runner",
         "measure.panel",
         "measure.conduct",

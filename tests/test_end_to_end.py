@@ -261,4 +261,55 @@ def test_a_plan_says_what_is_left_out_and_how_long_it_takes(tmp_path):
     assert "no real text was given; name one with --corpus" in done.stdout
     assert "cells to run, about" in done.stderr
     rows = json.loads(seqbench("plan", "--suite", "smoke", "--json", cwd=tmp_path).stdout)
-    assert {"name", "task", "cells", "cached", "seconds", "left_out"} == set(rows[0])
+    assert {"name", "task", "cells", "cached", "seconds", "cost", "priority", "claims", "left_out"} == set(rows[0])
+
+
+HOURS = """
+title = "One group that fits and one that does not"
+claims = ["C1"]
+groups = [
+  { name = "slopes", task = "onehot", probe = "input_gradient", models = ["rnn"], lengths = [200], width = 32, seeds = 4 },
+  { name = "endless", task = "recall_loguniform", models = ["rnn"], lengths = [100], width = 8, seeds = 2, training = { steps = 10000000, batch = 4, learning_rate = 1e-3 } },
+]
+"""  # noqa: E501 - an inline table stands in one line
+
+
+def test_hours_from_the_command_line(tmp_path):
+    """A study is fitted once, called several times with little time, and its page and verdicts say what was trimmed."""
+    (tmp_path / "mine.toml").write_text(HOURS)
+    run = ("run", "--suite", "mine.toml", "--results", "R", "--executor", "serial")
+    done = seqbench(*run, "--fit-hours", "0.1", "--max-hours", "0", cwd=tmp_path, expect=3)
+    why = "trimmed to fit into 0.1 h: decides C1, about"
+    assert f"left out: endless (2 cells): {why}" in done.stderr
+    assert "4 of 4 cells to do, about 0 s" in done.stderr
+    assert "--max-hours: 4 of the cells left would not have fitted" in done.stderr
+    assert "without a record: 4 cells; the same command goes on" in done.stderr
+    assert records(tmp_path / "R") == []
+    done = seqbench(*run, "--fit-hours", "2", cwd=tmp_path, expect=1)
+    assert done.stderr.startswith("seqbench: R holds a study that was made with --fit-hours 0.1, asked for 2; what is")
+    assert len(done.stderr.splitlines()) == 1
+    seqbench(*run, "--max-hours", "1", cwd=tmp_path)
+    assert len(records(tmp_path / "R")) == 4
+    assert why in seqbench("status", "--results", "R", cwd=tmp_path).stdout
+    assert why in seqbench("plan", "--suite", "mine.toml", "--results", "R", cwd=tmp_path).stdout
+    rows = json.loads(seqbench("plan", "--suite", "mine.toml", "--results", "R", "--json", cwd=tmp_path).stdout)
+    assert [(row["name"], row["cells"], row["cached"], row["priority"], row["claims"]) for row in rows] == [
+        ("slopes", 4, 4, "decides", ["C1"]),
+        ("endless", 2, 0, "decides", ["C1"]),
+    ]
+    (told,) = [
+        c
+        for c in json.loads(seqbench("verdicts", "--results", "R", "--json", cwd=tmp_path).stdout)
+        if c["claim"] == "C1"
+    ]
+    reasons = {atom["atom"]: (atom["verdict"], atom["reason"]) for atom in told["atoms"]}
+    assert reasons["1c"] == ("NOT TESTED", "trimmed to fit into 0.1 h: 'endless'")
+    assert reasons["1a"][0] != "NOT TESTED"
+    assert "complete: 4 planned cells" in seqbench("results", "validate", "--results", "R", cwd=tmp_path).stdout
+
+
+def test_a_plan_is_readable_at_a_hundred_columns(tmp_path):
+    """No line of the table of the largest suite is longer."""
+    done = seqbench("plan", "--suite", "full", cwd=tmp_path)
+    table = done.stdout.split("\nleft out\n")[0].splitlines()
+    assert max(len(line.rstrip()) for line in table) <= 100

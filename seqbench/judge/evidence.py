@@ -16,7 +16,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from seqbench import variant
 from seqbench.errors import InvalidInput
 from seqbench.judge import capacity, stats, table, testing
 from seqbench.judge.rules import AtomLevels, AtomP
@@ -127,8 +126,11 @@ class Evidence:
     controls: tuple[ControlResult, ...] = ()
 
 
-def gather(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, claim: str) -> Evidence:
-    """Return what the study's tables say about one atom of a claim."""
+def gather(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, claim: str, trimmed: str = "") -> Evidence:
+    """Return what the study's tables say about one atom of a claim.
+
+    trimmed: why cells of it are no longer planned; what is left of them is not tested.
+    """
     arms = {key: _arm_rows(arm, atom, tables, rules) for key, arm in atom.arms.items()}
     shown = tuple(_arm_data(key, atom, rows) for key, rows in arms.items())
     controls = tuple(_control(control, atom, tables, rules) for control in atom.controls)
@@ -136,7 +138,7 @@ def gather(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, cla
     if atom.test == "descriptive":
         n = max((len(arm.values) for arm in shown), default=0)
         return replace(known, state="descriptive", n=n, reason="descriptive: no hypothesis is tested")
-    if why := _why_not_tested(arms, atom):
+    if why := trimmed or _why_not_tested(arms, atom):
         return replace(known, reason=why)
     failed = [control for control in controls if not control.passed]
     if failed:
@@ -160,27 +162,16 @@ def claim_cells(atoms: Iterable[Atom], cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def matches(arm: Arm, cells: pd.DataFrame) -> "pd.Series[bool]":
-    """Return which rows of a cells frame belong to an arm: every field that it gives equals the cell's."""
-    found = (cells[table.TASK] == arm.task) & (cells[table.PROBE] == (arm.probe or ""))
-    if arm.length is not None:
-        found &= cells[table.LENGTH].isin((arm.length,) if isinstance(arm.length, int) else arm.length)
-    for column, wanted in (
-        (table.WIDTH, arm.width),
-        (table.LAYERS, arm.layers),
-        (table.BATCH, arm.batch),
-        (table.THREADS, arm.threads),
-    ):
-        if wanted is not None:
-            found &= cells[column] == wanted
-    models = {variant.parse(text) for text in arm.models}
-    if arm.device is not None:
-        found &= _on_device(arm.device, cells)
-    same_model = {text for text in set(cells[table.MODEL]) if variant.parse(text) in models}
-    found &= cells[table.MODEL].isin(same_model)
+    """Return which rows of a cells frame belong to an arm: every field that it gives equals the cell's.
+
+    The columns are called as the fields of an arm are.
+    """
+    found = pd.Series(True, index=cells.index)
+    for field, values in arm.wanted.items():
+        found &= cells[field].isin(values)
     if arm.params:
-        fits = {text for text in set(cells[table.PARAMS]) if _params_fit(arm, text)}
-        found &= cells[table.PARAMS].isin(fits)
-    return found
+        found &= cells[table.PARAMS].isin({text for text in set(cells[table.PARAMS]) if arm.takes(json.loads(text))})
+    return found if arm.device is None else found & _on_device(arm.device, cells)
 
 
 def device_class(device: str) -> str:
@@ -198,11 +189,6 @@ def _on_device(wanted: str, cells: pd.DataFrame) -> "pd.Series[bool]":
     classes = cells[table.DEVICE].map(device_class)
     ran = set(classes) - {""}
     return (classes == wanted) | ((classes == "") & (wanted in ran or not ran))
-
-
-def _params_fit(arm: Arm, text: str) -> bool:
-    given = json.loads(text)
-    return all(given.get(key) == value for key, value in arm.params.items())
 
 
 def _arm_rows(arm: Arm, atom: Atom, tables: Tables, rules: Preregistration) -> pd.DataFrame:
@@ -438,15 +424,9 @@ def _control(control: Control, atom: Atom, tables: Tables, rules: Preregistratio
     return ControlResult(control.arm, arm.title, control.measurement, data.mean, control.above)
 
 
-def deciding(atom: Atom) -> tuple[str, ...]:
-    """Return the names of the arms that an atom's test uses; the others are printed beside it."""
-    named = tuple(name for name in ("subject", "reference") if name in atom.arms)
-    return tuple(atom.arms) if atom.test in ("maximum", "tost", "factor", "descriptive") else named
-
-
 def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
     """Return why an atom has no verdict, or nothing; a control that did not run is no control that failed."""
-    names = tuple(dict.fromkeys((*deciding(atom), *(control.arm for control in atom.controls))))
+    names = tuple(dict.fromkeys((*atom.deciding, *(control.arm for control in atom.controls))))
     unplanned = [name for name in names if arms[name].empty]
     if unplanned and all(atom.arms[name].device == CUDA for name in unplanned):
         return f"nothing of it ran on a GPU ({', '.join(atom.arms[name].title for name in unplanned)})"
@@ -461,7 +441,7 @@ def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
     structural = sum(int((arms[name]["rule"] == STRUCTURAL).sum()) for name in names)
     if structural:
         return f"{structural} of {planned} cells are structural{_first_reason(arms[name] for name in names)}"
-    decide = deciding(atom)
+    decide = atom.deciding
     if any(_by_seed(arms[name], atom, "rules", up=True).empty for name in decide):
         return _why_no_value(pd.concat([arms[name] for name in decide]), atom.measurement)
     return _why_not_comparable(arms, atom)
@@ -470,11 +450,11 @@ def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
 def _why_not_comparable(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
     """Return why values that there are cannot be compared by seed."""
     if atom.test in ("proportions", "time_to_solve"):
-        crowded = [name for name in deciding(atom) if arms[name][table.SEED].duplicated().any()]
+        crowded = [name for name in atom.deciding if arms[name][table.SEED].duplicated().any()]
         if crowded:
             return f"the arm {crowded[0]!r} has several cells of a seed; name the length, width and parameters"
     if atom.test == "time_to_solve":
-        budgets = sorted({int(steps) for name in deciding(atom) for steps in arms[name][table.STEPS]})
+        budgets = sorted({int(steps) for name in atom.deciding for steps in arms[name][table.STEPS]})
         if len(budgets) > 1:
             return (
                 f"its arms have budgets of {budgets[0]} to {budgets[-1]} steps, so that their means cannot be compared"
@@ -517,7 +497,7 @@ def _why_vacuous(control: ControlResult) -> str:
 def _tested(known: Evidence, arms: dict[str, pd.DataFrame], rng: np.random.Generator) -> Evidence:
     atom = known.atom
     samples = _samples(atom, arms, "rules")
-    failed = sum(int(arms[name]["failed"].sum()) for name in deciding(atom))
+    failed = sum(int(arms[name]["failed"].sum()) for name in atom.deciding)
     p = testing.p_values(atom, samples, rng)
     reason = ""
     if failed:
@@ -616,12 +596,12 @@ def log_ratios(subject: pd.DataFrame, reference: pd.DataFrame) -> list[Array]:
 def _samples(atom: Atom, arms: dict[str, pd.DataFrame], filling: Filling) -> tuple[Array, ...]:
     """Return the values that are tested: θ by seed for one-arm tests, both oriented arms for two_sample."""
     if atom.test in ("tost", "exact"):
-        return tuple(_array(_by_seed(arms[name], atom, filling, up=True)) for name in deciding(atom))
+        return tuple(_array(_by_seed(arms[name], atom, filling, up=True)) for name in atom.deciding)
     if atom.test in ("tost_difference", "factor"):
         return _factor_samples(atom, arms) if atom.test == "factor" else _difference_samples(atom, arms, filling)
     up = atom.sign > 0
     if atom.test in ("one_sample", "maximum"):
-        return tuple(atom.sign * _array(_by_seed(arms[name], atom, filling, up=up)) for name in deciding(atom))
+        return tuple(atom.sign * _array(_by_seed(arms[name], atom, filling, up=up)) for name in atom.deciding)
     sides = {"subject": up, "reference": not up}
     if atom.test == "time_to_solve":  # shares of the budget; θ is their ln ratio, which has its orientation by the arms
         return tuple(_array(_by_seed(_shared(arms[name]), atom, filling, up=side)) for name, side in sides.items())

@@ -175,15 +175,9 @@ def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:
         PARAMS: canonical_json(dict(cell.params)),
         SEED: cell.seed,
         STEPS: cell.training.steps if cell.training else 0,
-        BATCH: _batch(cell),
-        THREADS: cell.timing.threads if cell.timing else 1,
+        BATCH: cell.batch,
+        THREADS: cell.threads,
     }
-
-
-def _batch(cell: Cell) -> int:
-    """Return how many sequences a step or a timed call has; 0 where the probe chooses."""
-    settings = cell.training or cell.timing
-    return settings.batch if settings else 0
 
 
 def _record_row(record: Record | None) -> dict[str, Any]:

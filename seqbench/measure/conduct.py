@@ -4,9 +4,10 @@ Cells run in waves (see `plan.waves`): what needs a learning rate waits for the 
 workers, which get cells with their rate.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,21 +15,24 @@ from typing import get_args
 
 import torch
 
-from seqbench import plan, store, tuning, variant
+from seqbench import fitting, plan, store, tuning, variant
 from seqbench.cell import Cell, Match
+from seqbench.costs import Costs
 from seqbench.errors import InvalidInput, UsageError
-from seqbench.measure import models, panel, runner
+from seqbench.measure import calibrate, models, panel, runner
 from seqbench.measure.corpora import text as real_text
 from seqbench.measure.environment import describe
 from seqbench.measure.executors import EXECUTORS
-from seqbench.measure.executors.base import Execute, Work
+from seqbench.measure.executors.base import Execute, Work, any_cell
 from seqbench.measure.generators import GENERATORS, check_parameters
+from seqbench.measure.panel import Finding
 from seqbench.measure.prepare import Context, text_of
 from seqbench.measure.probes import PROBES
 from seqbench.plan import Planned, Study
 from seqbench.record import Record, Status
 from seqbench.registry import unknown
 from seqbench.store import Contents
+from seqbench.summary import Outlook
 from seqbench.tuning import Refused
 
 TRIED_TWICE: frozenset[Status] = frozenset({"crashed", "oom", "contended"})
@@ -37,13 +41,49 @@ TRIED_TWICE: frozenset[Status] = frozenset({"crashed", "oom", "contended"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to run: executor by name, processes at a time, wall limit of one cell, device, statuses to try again."""
+    """How to run: executor by name, processes at a time, wall limit of one cell, device, statuses to try again.
+
+    fit_hours: trim a new study so that all of it fits. max_hours: begin nothing in this call that would not fit.
+    """
 
     executor: str = "pool"
     workers: int = 1
     timeout_seconds: float = 1800.0
     device: str = "cpu"
     retry: tuple[Status, ...] = ()
+    fit_hours: float | None = None
+    max_hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLeft:
+    """The time of a call: until when it may run (None: for ever), what cells cost, and those that did not fit."""
+
+    ends: float | None
+    costs: Costs
+    clock: Callable[[], float]
+    passed_over: dict[str, Planned] = field(default_factory=dict)
+
+    def fits(self, *entries: Planned) -> bool:
+        """Return whether cells that take turns would be done in time; remember them where not."""
+        if self.ends is None or self.clock() + sum(self.costs.seconds(entry.cell) for entry in entries) <= self.ends:
+            return True
+        self.passed_over.update({entry.fingerprint: entry for entry in entries})
+        return False
+
+    def waiting(self) -> str:
+        """Return what was not begun because it would not have fitted, and how long it would take; nothing if nothing.
+
+        The longest is named: in calls that are shorter than it, it would wait for ever.
+        """
+        if not self.passed_over:
+            return ""
+        costs = {key: self.costs.seconds(entry.cell) for key, entry in self.passed_over.items()}
+        longest = self.passed_over[max(costs, key=costs.__getitem__)]
+        return (
+            f"--max-hours: {len(costs)} of the cells left would not have fitted, about {sum(costs.values()):.0f} s on "
+            f"one core; the longest, {longest.cell.address}, about {max(costs.values()):.0f} s"
+        )
 
 
 def statuses(names: Iterable[str]) -> tuple[Status, ...]:
@@ -64,34 +104,48 @@ def conduct(
     *,
     settings: Settings,
     corpus_path: Path | None = None,
-    started: Callable[[int, int], None] = lambda _todo, _planned: None,
+    started: Callable[[Outlook], None] = lambda _outlook: None,
     finished: Callable[[Record], None] = lambda _record: None,
-) -> None:
+    clock: Callable[[], float] = time.monotonic,
+) -> TimeLeft:
     """Run every planned cell of the study that has no accepted record, and store each record as it comes.
 
-    started(cells to do, cells planned) is called once, finished(record) after each record is on disk.
+    A study that the folder holds goes on as it was fitted. Returns the time of the call, with what did not fit into it.
+    started(outlook) is called once, finished(record) after each record is on disk.
     Raises, before anything runs, UnknownName or InvalidInput for what a model or generator does not take and
     CorpusError for a text that cannot be read or is too short;
     StudyLocked when another process writes into the folder, StudyMismatch when it holds another study,
-    StoreError when a record cannot be written.
+    UsageError when not even timing and controls fit into `fit_hours`; StoreError when a record cannot be written.
     """
+    begun = clock()
     execute = EXECUTORS.load(settings.executor).execute
     _check_device(settings.device)
     _check_groups(study)
     _check_text(study, corpus_path)
     with store.locked(folder):
+        context = _context(study, settings, corpus_path)
+        held = store.contents(folder)
+        costs = Costs.of(held.accepted().values(), machine=context.environment.machine)
+        study, costs = _fitted(study, folder, costs, settings=settings, context=context)
         store.create_study(folder, study)
         store.sweep(folder)
         planned = plan.planned(study)
-        held = store.contents(folder)
-        started(len(_due(planned, held, held.of(planned), retry=settings.retry)), len(planned))
-        costs = plan.Costs.of(held.accepted().values(), machine=describe(settings.device, threads=1).machine)
-        context = _context(study, settings, corpus_path)
+        due = _due(planned, held, held.of(planned), retry=settings.retry)
+        started(_outlook(study, planned, due, costs.wall_seconds(due, workers=settings.workers)))
+        ends = None if settings.max_hours is None else begun + 3600 * settings.max_hours
+        time_left = TimeLeft(ends=ends, costs=costs, clock=clock)
         work = Work(
             run=partial(runner.run_cell, context=context),
             failed=partial(runner.failed, context=context),
             timeout_seconds=settings.timeout_seconds,
             workers=settings.workers,
+            admit=any_cell if ends is None else time_left.fits,
+        )
+        time_panels = partial(
+            panel.run,
+            context=context,
+            timeout_seconds=settings.timeout_seconds,
+            admit=lambda members: time_left.fits(*members),
         )
         for number, wave in enumerate(plan.waves(planned)):
             if number:
@@ -102,12 +156,33 @@ def conduct(
             shared = [entry for entry in ready if entry.cell.lane == "shared"]
             longest_first = sorted(shared, key=lambda entry: -costs.seconds(entry.cell))
             for record in chain(
-                _timed(plan.panels(wave), outstanding, context, settings.timeout_seconds),
+                _timed(plan.panels(wave), outstanding, time_panels, context),
                 (work.failed(entry, "structural", reason, 0.0) for entry, reason in refused),
                 _records(longest_first, work, execute),
             ):
                 store.save(folder, record)
                 finished(record)
+        return time_left
+
+
+def _fitted(study: Study, folder: Path, costs: Costs, *, settings: Settings, context: Context) -> tuple[Study, Costs]:
+    """Return the study as it was fitted, or as it is fitted now where it is new and that is asked for."""
+    study = store.as_fitted(folder, study, hours=settings.fit_hours)
+    if settings.fit_hours is None or study.fit is not None:
+        return study, costs
+    found = calibrate.calibrate(plan.planned(study), context=context, timeout_seconds=settings.timeout_seconds)
+    costs = costs.timed(found)
+    return fitting.fit(study, costs, hours=settings.fit_hours, workers=settings.workers), costs
+
+
+def _outlook(study: Study, planned: Sequence[Planned], due: Sequence[Planned], seconds: float) -> Outlook:
+    trimmed = study.fit.trimmed if study.fit else {}
+    return Outlook(
+        outstanding=len(due),
+        planned=len(planned),
+        seconds=seconds,
+        trimmed=tuple(entry for entry in plan.left_out(study) if entry.what in trimmed),
+    )
 
 
 def _due(
@@ -204,18 +279,21 @@ def _records(cells: Iterable[Planned], work: Work, execute: Execute) -> Iterator
 
 
 def _timed(
-    panels: Iterable[tuple[Planned, ...]], outstanding: Iterable[Planned], context: Context, timeout_seconds: float
+    panels: Iterable[tuple[Planned, ...]],
+    outstanding: Iterable[Planned],
+    time_panels: Callable[[list[tuple[Planned, ...]]], Iterator[Finding]],
+    context: Context,
 ) -> Iterator[Record]:
     """Time every panel that lacks a record of any of its cells, whole: a panel is the unit of resuming."""
     lacking = {entry.fingerprint for entry in outstanding}
     due = [members for members in panels if lacking & {entry.fingerprint for entry in members}]
     again = []
-    for finding in panel.run(due, context=context, timeout_seconds=timeout_seconds):
+    for finding in time_panels(due):
         if finding.status in TRIED_TWICE:
             again.append(finding.planned.fingerprint)
         yield runner.timed(finding, context=context)
     spoilt = [members for members in due if set(again) & {entry.fingerprint for entry in members}]
-    for finding in panel.run(spoilt, context=context, timeout_seconds=timeout_seconds):
+    for finding in time_panels(spoilt):
         yield runner.timed(finding, context=context)
 
 

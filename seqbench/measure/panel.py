@@ -6,7 +6,7 @@ process share its memory layout and its thread placement, rounds of different pr
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
@@ -89,13 +89,22 @@ def measure(panel: Panel, process: int, *, context: Context) -> Part:
     )
 
 
-def run(panels: Sequence[Panel], *, context: Context, timeout_seconds: float) -> Iterator[Finding]:
-    """Yield a finding per cell, panel by panel; nothing else of ours runs meanwhile."""
+def run(
+    panels: Sequence[Panel],
+    *,
+    context: Context,
+    timeout_seconds: float,
+    admit: Callable[[Panel], bool] = lambda _panel: True,
+) -> Iterator[Finding]:
+    """Yield a finding per cell, panel by panel; nothing else of ours runs meanwhile.
+
+    admit: asked right before a panel begins; one that it refuses is passed over.
+    """
     if not panels:
         return
     timings = [timing_of(panel) for panel in panels]
     with fresh_processes(max(t.processes for t in timings), threads=max(t.threads for t in timings)) as pools:
-        for panel in panels:
+        for panel in filter(admit, panels):
             begun = time.monotonic()
             parts: list[Part] = []
             failure: tuple[Status, str] | None = None

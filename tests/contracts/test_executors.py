@@ -54,6 +54,26 @@ def test_a_cell_over_its_limit_is_a_timeout_and_the_others_run(name, tiny_study)
     assert [found[cell.fingerprint] for cell in cells[1:]] == [("ok", None), ("ok", None)]
 
 
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_cell_that_is_not_admitted_has_no_record_and_is_asked_for_right_before_it_begins(name, tiny_study):
+    """Half of the cells are refused: they have no record; no more are admitted at a time than can begin."""
+    cells = plan.planned(tiny_study)
+    wanted = {entry.fingerprint for entry in cells[::2]}
+    admitted, most = [], 0
+
+    def admit(planned):
+        if planned.fingerprint in wanted:
+            admitted.append(planned)
+        return planned.fingerprint in wanted
+
+    done = set()
+    for record in EXECUTORS.load(name).execute(replace(work_of(tiny_study), admit=admit), cells):
+        most = max(most, len(admitted) - len(done))
+        done.add(record.fingerprint)
+    assert done == wanted
+    assert 1 <= most <= 2
+
+
 def test_a_worker_that_dies_costs_one_cell(tiny_study):
     """In the pool a segfault or a kill is one crashed record; every other cell has its own."""
     cells = plan.planned(tiny_study)[:4]

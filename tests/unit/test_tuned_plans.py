@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from seqbench import cards, plan, suite
+from seqbench import cards, plan, suite, summary
 from seqbench import cell as cells
 from seqbench.cell import Cell, Match, TrainConfig, fingerprint
+from seqbench.costs import Costs
 from seqbench.errors import InvalidInput
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
@@ -165,7 +166,7 @@ def test_without_a_text_what_is_tuned_on_one_is_left_out_with_the_reason():
 def test_a_plan_counts_the_cells_of_every_wave():
     """A line for the grid, one for its extension, and one for the group; together they are all planned cells."""
     study = study_of(group_of(models=("rnn", "gru")))
-    lines = plan.summary(study, {}, costs=plan.Costs({}))
+    lines = summary.summary(study, {}, costs=Costs({}))
     assert [(line.name, line.cells) for line in lines] == [("tuning t, grid", 16), ("tuning t, extension", 4), ("g", 4)]
     assert sum(line.cells for line in lines) == len(plan.planned(study))
 

@@ -149,10 +149,23 @@ class Case:
         return {name: item.p for name, item in self.evidence.items()}
 
 
-def prepare(name: str, claim: Claim, tables: Tables, preregistered: Preregistration) -> Case:
-    """Return a claim with its evidence, before multiplicity is known."""
+def prepare(
+    name: str,
+    claim: Claim,
+    tables: Tables,
+    preregistered: Preregistration,
+    *,
+    trimmed: Mapping[tuple[str, str], str],
+) -> Case:
+    """Return a claim with its evidence, before multiplicity is known.
+
+    trimmed: why atoms cannot be tested because cells of them are no longer planned, by claim and atom.
+    """
     cells = evidence.claim_cells(claim.atoms.values(), tables.cells)
-    found = {key: evidence.gather(key, atom, tables, preregistered, claim=name) for key, atom in claim.atoms.items()}
+    found = {
+        key: evidence.gather(key, atom, tables, preregistered, claim=name, trimmed=trimmed.get((name, key), ""))
+        for key, atom in claim.atoms.items()
+    }
     return Case(
         name=name,
         claim=claim,

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from seqbench import store
+from seqbench import priority, store
 from seqbench.judge import stats, table
 from seqbench.judge.claims import CLAIMS
 from seqbench.judge.claims.base import (
@@ -46,7 +46,8 @@ def judge_tables(study: Study, tables: Tables) -> tuple[ClaimVerdict, ...]:
     a claim that is judged by device enters it once for each class of device that ran.
     """
     rules = study.preregistration
-    cases = [prepare(name, claim, tables, rules) for name, claim in rules.claims.items()]
+    trimmed = priority.untested(study)
+    cases = [prepare(name, claim, tables, rules, trimmed=trimmed) for name, claim in rules.claims.items()]
     family = [(case, part) for case in cases for part in case.rules]
     support = stats.holm_levels([case.p(part).support for case, part in family], rules.level)
     contradict = stats.holm_levels([case.p(part).contradict for case, part in family], rules.level)

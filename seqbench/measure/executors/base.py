@@ -1,4 +1,4 @@
-"""The contract of every executor: `execute(work, cells) -> Iterator[Record]`, one record per cell, in any order."""
+"""The contract of every executor: `execute(work, cells) -> Iterator[Record]`, one per admitted cell, in any order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,12 @@ from seqbench.record import Record, Status
 
 Run = Callable[[Planned], Record]
 Failed = Callable[[Planned, Status, str, float], Record]
+Admit = Callable[[Planned], bool]
+
+
+def any_cell(_planned: Planned) -> bool:
+    """Admit every cell."""
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +22,14 @@ class Work:
 
     run: picklable; what goes wrong inside a cell is already a record. failed: (cell, status, reason, seconds) ->
     record, called in the parent. timeout_seconds: wall limit of one cell. workers: processes at a time.
+    admit: asked in the parent right before a cell begins; one that it refuses is passed over and has no record.
     """
 
     run: Run
     failed: Failed
     timeout_seconds: float
     workers: int = 1
+    admit: Admit = any_cell
 
 
 Execute = Callable[[Work, Sequence[Planned]], Iterator[Record]]

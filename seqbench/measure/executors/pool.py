@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from seqbench.measure.executors.base import Work
+from seqbench.measure.executors.base import Work, any_cell
 from seqbench.plan import Planned
 from seqbench.record import Record, Status
 
@@ -32,19 +32,24 @@ AHEAD = 2
 
 
 def execute(work: Work, cells: Sequence[Planned]) -> Iterator[Record]:
-    """Yield the record of each cell as it finishes."""
+    """Yield the record of each admitted cell as it finishes."""
     with _threads_each(1), _pool(work.workers) as pool:
         waiting = list(reversed(cells))
         running: dict[Future[Record], Planned] = {}
         begun: dict[Future[Record], float] = {}
+        ahead = AHEAD if work.admit is any_cell else 1  # one that is asked for begins at once
         while waiting or running:
-            while waiting and len(running) < AHEAD * work.workers:
+            while waiting and len(running) < ahead * work.workers:
                 planned = waiting.pop()
+                if not work.admit(planned):
+                    continue
                 future: Future[Record] = pool.schedule(work.run, args=[planned], timeout=work.timeout_seconds)
                 running[future] = planned
             for future in running:
                 if future.running():  # queued cells begin when a worker takes them, which is when another one ends
                     begun.setdefault(future, time.monotonic())
+            if not running:
+                break
             done, _ = wait(running, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
                 seconds = time.monotonic() - begun.pop(future, time.monotonic())

@@ -13,8 +13,8 @@ from seqbench.record import Record
 
 
 def execute(work: Work, cells: Sequence[Planned]) -> Iterator[Record]:
-    """Yield the record of each cell in the order given."""
-    for planned in cells:
+    """Yield the record of each admitted cell in the order given."""
+    for planned in filter(work.admit, cells):
         started = time.monotonic()
         try:
             with _limit(work.timeout_seconds):

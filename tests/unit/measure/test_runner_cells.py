@@ -282,7 +282,7 @@ def test_a_finished_study_runs_nothing_again(tiny_study, tmp_path):
             tiny_study,
             tmp_path,
             settings=conduct.Settings(executor="serial"),
-            started=lambda *counts: told.append(counts),
+            started=lambda outlook: told.append((outlook.outstanding, outlook.planned)),
         )
     assert told == [(12, 12), (0, 12)]
 

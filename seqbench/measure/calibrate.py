@@ -1,0 +1,67 @@
+"""Time three training steps of each kind of cell, for planning alone: nothing of it is kept or enters a record.
+
+It runs in a process of its own, so that no random state, no compiled kernel and no crash of it reaches a measurement.
+"""
+
+import time
+from collections.abc import Iterable
+from functools import partial
+
+import torch
+
+from seqbench.cell import Cell
+from seqbench.costs import kind_of_steps
+from seqbench.measure import training
+from seqbench.measure.executors.pool import Lost, fresh_processes, result_of
+from seqbench.measure.prepare import Context, prepare
+from seqbench.measure.probes import PROBES
+from seqbench.measure.seeds import stream
+from seqbench.plan import Planned
+
+STEPS = 3
+RATE = 1e-4
+"""Small, so that nothing diverges meanwhile; the time does not depend on it."""
+
+
+def calibrate(
+    entries: Iterable[Planned], *, context: Context, timeout_seconds: float
+) -> tuple[tuple[Cell, float], ...]:
+    """Return the seconds of a training step for one cell of each kind that is trained on its task's own answers.
+
+    A kind that fails here is left out: its cells say why when they run. A probe that trains the model itself, for
+    another end, is left to the cost model.
+    """
+    kinds = {kind_of_steps(entry.cell): entry.cell for entry in entries if is_timed(entry.cell)}
+    found = []
+    with fresh_processes(1, threads=1) as (pool,):
+        for cell in kinds.values():
+            future = pool.schedule(partial(step_seconds, cell, context=context), timeout=timeout_seconds)
+            try:
+                found.append((cell, result_of(future, timeout_seconds=timeout_seconds)))
+            except Lost:
+                continue
+    return tuple(found)
+
+
+def is_timed(cell: Cell) -> bool:
+    """Return whether three training steps of the model alone say what a cell of this kind takes."""
+    trains_itself = cell.probe is not None and "train_and_measure" in vars(PROBES.load(cell.probe))
+    return cell.training is not None and not trains_itself
+
+
+def step_seconds(cell: Cell, *, context: Context) -> float:
+    """Return the mean seconds of three training steps after a first one that does not count."""
+    torch.set_num_threads(context.environment.threads)
+    subject = prepare(cell, context).subject
+    model = subject.model.train()
+    optimiser = training.optimiser_of(model, learning_rate=RATE)
+
+    def step(number: int) -> None:
+        batch = subject.sample(stream("calibration", cell.task, cell.length, number), cell.batch, cell.length)
+        training.step_of(model, batch, optimiser, clip_norm=1.0).tolist()  # waits for the device
+
+    step(0)
+    begun = time.monotonic()
+    for number in range(STEPS):
+        step(1 + number)
+    return (time.monotonic() - begun) / STEPS
