@@ -1,7 +1,7 @@
 """Fit a study into so many hours: whole groups are trimmed, once, before the first cell.
 
 Groups go in reverse order of priority (see `priority`). Never trimmed are seeds, timing, and the controls of an atom
-that is still tested. What is only shown or qualifies, and fits after all, is taken back in order of priority.
+that is still tested. What was trimmed and fits after all is then taken back, in order of priority.
 """
 
 from collections.abc import Mapping, Set
@@ -72,7 +72,7 @@ def _kept(study: Study, known: Mapping[str, Priority], demand: _Demand, *, budge
         kept.remove(name)
     for name in order:
         again = kept | {name}
-        if known[name].name != "decides" and demand.seconds(again) <= budget and _sound(again, atoms):
+        if demand.seconds(again) <= budget and _sound(again, atoms):
             kept = again
     return kept
 

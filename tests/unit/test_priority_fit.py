@@ -127,7 +127,7 @@ def test_twice_the_workers_keep_twice_the_cells_but_time_nothing_faster():
         trimmed_of(study, seconds=9)
 
 
-def test_what_is_shown_and_fits_after_all_is_taken_back():
+def test_what_fits_after_all_is_taken_back():
     """A large group that qualifies had to go; a small one that was trimmed before it still fits."""
     study = study_of()
     known = dict(equal_costs(study).measured)
@@ -136,6 +136,16 @@ def test_what_is_shown_and_fits_after_all_is_taken_back():
     found = fitting.fit(study, Costs(known), hours=100 / 3600, workers=1)
     assert set(found.fit.trimmed) == {"further"}
     assert found.fit.trimmed["further"] == "trimmed to fit into 0.0277778 h: qualifies X1, about 200 s"
+
+
+def test_nothing_is_taken_back_without_its_control():
+    """The control is too large to come back, so what it controls stays away although that would fit alone."""
+    study = study_of()
+    known = dict(equal_costs(study).measured)
+    for entry in plan.planned(study):
+        known[costs.kind_of(entry.cell)] = {"ceiling": 100.0, "first": 1.0}.get(entry.group, 10.0)
+    found = fitting.fit(study, Costs(known), hours=45 / 3600, workers=1)
+    assert set(found.fit.trimmed) == {"first", "ceiling", "told", "shown"}
 
 
 def test_cells_that_two_groups_ask_for_are_counted_once_and_stay_with_either():

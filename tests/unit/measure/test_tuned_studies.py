@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from seqbench import plan, store, tuning
+from seqbench import plan, store, summary, tuning
 from seqbench.judge import evidence, table
 from seqbench.judge.report import build
 from seqbench.measure import conduct, prepare, runner, seeds
@@ -149,7 +149,7 @@ def test_what_is_missing_counts_the_cells_of_every_wave(ran, tmp_path):
     store.create_study(tmp_path / "R", study)
     held = store.contents(tmp_path / "R")
     assert len(store.missing(plan.planned(study), held)) == 20
-    assert plan.progress(plan.planned(study), held.accepted())[-1] == {"name": "planned", "cells": 20}
+    assert summary.progress(plan.planned(study), held.accepted())[-1] == {"name": "planned", "cells": 20}
     assert sum(fault.startswith("missing: ") for fault in store.validate(tmp_path / "R")) == 20
 
 
