@@ -180,7 +180,7 @@ def chronicle(folder):
         params={"preset": "XS"},
         models=("rnn", LEAKING),
         lengths=(32,),
-        width=32,
+        width=64,
         seeds=2,
         training={"steps": 150, "batch": 32, "learning_rate": 2e-2, "warmup_steps": 10},
     )

@@ -22,8 +22,8 @@ def seqbench(*arguments, cwd, expect=0):
 def folder(tmp_path):
     """A folder with nothing but the two files that the README shows, under the names that it gives them."""
     for text in re.findall(r"```(?:python|toml)\n(.*?)```", README, re.DOTALL):
-        name = re.match(r"# (\S+)\n", text)[1]
-        (tmp_path / name).write_text(text, encoding="utf-8")
+        if named := re.match(r"# (\S+)\n", text):
+            (tmp_path / named[1]).write_text(text, encoding="utf-8")
     assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "mine.toml"}
     return tmp_path
 

@@ -191,7 +191,7 @@ def test_a_verdict_without_its_cells_is_not_tested_and_says_why():
     atoms = {atom.name: (atom.verdict.value, atom.reason) for atom in (*judged["X1"].atoms, *judged["X2"].atoms)}
     assert atoms["b"] == ("NOT TESTED", f"trimmed to fit into {59 / 3600:g} h: 'second'")
     assert atoms["q"] == ("NOT TESTED", f"trimmed to fit into {59 / 3600:g} h: 'further'")
-    assert atoms["a"] == ("NOT TESTED", "0 of 2 cells ran")
+    assert atoms["a"] == ("NOT TESTED", "0 of 4 cells ran")  # two of its arms, two of its control
     assert "trimmed to fit into" in judged["X2"].wording
 
 
