@@ -304,7 +304,8 @@ def measured(atom: AtomVerdict) -> str:
     """Return effect, unit, interval and n of an atom as text: `0.57 nat/step [0.55, 0.59], n = 8`."""
     if atom.effect is None:
         return "no value"
-    return f"{number(atom.effect)} {atom.unit} {interval(atom.lower, atom.upper)}, n = {atom.n}"
+    unit = "" if atom.unit == "1" else f" {atom.unit}"
+    return f"{number(atom.effect)}{unit} {interval(atom.lower, atom.upper)}, n = {atom.n}"
 
 
 def interval(lower: float | None, upper: float | None) -> str:
