@@ -5,7 +5,7 @@ A figure's module offers `TITLE`, `CAPTION`, `select(tables, study) -> frame` (t
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol
 
@@ -225,6 +225,23 @@ def with_sizes(rows: pd.DataFrame, columns: tuple[str, ...] = FACETS) -> pd.Data
     depths = named.groupby([FACET, table.MODEL])[table.LAYERS].nunique().groupby(FACET).max()
     texts = named[FACET] + named[table.LAYERS].map(lambda count: f", {plural(count, 'layer')}")
     return named.assign(**{FACET: texts.where(named[FACET].map(depths) > 1, named[FACET])})
+
+
+def faceted(frame: pd.DataFrame, panel: Callable[[Axes, pd.DataFrame, str], None], *, height: float) -> Figure:
+    """Return a panel for each task, parameters, length and size of the rows with a number: `panel(axis, rows, title)`.
+
+    height: of a panel, in inches. Without such rows the figure says that there are none.
+    """
+    rows = frame[np.isfinite(frame[table.VALUE].astype(float))]
+    if rows.empty:
+        return empty()
+    rows = with_sizes(rows)
+    with styled():
+        names = list(rows[FACET].unique())
+        figure, axes = panels(len(names), height=height)
+        for axis, name in zip(axes, names, strict=True):
+            panel(axis, rows[rows[FACET] == name], name)
+    return figure
 
 
 def plural(count: int, noun: str) -> str:

@@ -36,16 +36,7 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
 
 def draw(frame: pd.DataFrame) -> Figure:
     """Return one panel per text, length of training and size; bit/character against context (characters)."""
-    rows = frame[np.isfinite(frame[table.VALUE].astype(float))]
-    if rows.empty:
-        return base.empty()
-    rows = base.with_sizes(rows)
-    with base.styled():
-        names = list(rows[base.FACET].unique())
-        figure, axes = base.panels(len(names), height=3.4)
-        for axis, name in zip(axes, names, strict=True):
-            _panel(axis, rows[rows[base.FACET] == name], name)
-    return figure
+    return base.faceted(frame, _panel, height=3.4)
 
 
 def _panel(axis: Axes, panel: pd.DataFrame, title: str) -> None:

@@ -31,16 +31,7 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
 
 def draw(frame: pd.DataFrame) -> Figure:
     """Return one panel per task, length of training and size; score (1) against length of the test (tokens)."""
-    rows = frame[np.isfinite(frame[table.VALUE].astype(float))]
-    if rows.empty:
-        return base.empty()
-    rows = base.with_sizes(rows)
-    with base.styled():
-        names = list(rows[base.FACET].unique())
-        figure, axes = base.panels(len(names), height=3.0)
-        for axis, name in zip(axes, names, strict=True):
-            _panel(axis, rows[rows[base.FACET] == name], name)
-    return figure
+    return base.faceted(frame, _panel, height=3.0)
 
 
 def _panel(axis: Axes, panel: pd.DataFrame, title: str) -> None:

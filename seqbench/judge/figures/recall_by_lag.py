@@ -1,7 +1,7 @@
 """How much of what lies a given distance back a trained model still recalls."""
 
-import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seqbench.judge import table
@@ -26,28 +26,22 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
 
 def draw(frame: pd.DataFrame) -> Figure:
     """Return one panel per task and size; normalised recall (1) against lag (steps, log scale)."""
-    rows = frame[np.isfinite(frame[table.VALUE].astype(float))]
-    if rows.empty:
-        return base.empty()
-    rows = base.with_sizes(rows)
-    with base.styled():
-        names = list(rows[base.FACET].unique())
-        figure, axes = base.panels(len(names), height=3.6)
-        for axis, name in zip(axes, names, strict=True):
-            panel = rows[rows[base.FACET] == name]
-            models = style.ordered(panel[table.MODEL])
-            for place, model in enumerate(models):
-                own, shift = panel[panel[table.MODEL] == model], base.beside(place, len(models))
-                base.mean_line(axis, own, style.look(model), at=table.AT, shift=shift)
-            axis.axhline(0.0, color=style.INK, linewidth=1.0, linestyle="--", alpha=0.7, label="chance")
-            axis.axhline(1.0, color=style.INK, linewidth=0.6, linestyle=":", alpha=0.7, label="perfect")
-            axis.set_xscale("log")
-            # Intervals of few seeds may leave the possible range; the range is what is worth the room.
-            axis.set_ylim(min(-0.15, float(panel[table.VALUE].min()) - 0.03), 1.1)
-            ticks = sorted(set(panel[table.AT]))
-            axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
-            axis.minorticks_off()
-            axis.set_xlim(ticks[0] / 1.25, ticks[-1] * 1.25)
-            axis.set(title=name, xlabel="lag (steps, log scale)", ylabel="normalised recall (1)")
-            base.legend(axis)
-    return figure
+    return base.faceted(frame, _panel, height=3.6)
+
+
+def _panel(axis: Axes, panel: pd.DataFrame, title: str) -> None:
+    models = style.ordered(panel[table.MODEL])
+    for place, model in enumerate(models):
+        own, shift = panel[panel[table.MODEL] == model], base.beside(place, len(models))
+        base.mean_line(axis, own, style.look(model), at=table.AT, shift=shift)
+    axis.axhline(0.0, color=style.INK, linewidth=1.0, linestyle="--", alpha=0.7, label="chance")
+    axis.axhline(1.0, color=style.INK, linewidth=0.6, linestyle=":", alpha=0.7, label="perfect")
+    axis.set_xscale("log")
+    # Intervals of few seeds may leave the possible range; the range is what is worth the room.
+    axis.set_ylim(min(-0.15, float(panel[table.VALUE].min()) - 0.03), 1.1)
+    ticks = sorted(set(panel[table.AT]))
+    axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
+    axis.minorticks_off()
+    axis.set_xlim(ticks[0] / 1.25, ticks[-1] * 1.25)
+    axis.set(title=title, xlabel="lag (steps, log scale)", ylabel="normalised recall (1)")
+    base.legend(axis)
