@@ -131,7 +131,7 @@ def test_c3_contradicted_reads_the_right_way_round():
     """Shares are told with their sign, and nobody is said to have solved more often by less than nothing."""
     truth = {"attention_solves": 0.0, "gates_solve": 1.0, "held": 9.0, "attention_recall": 0.8}
     found = judged("C3", truth)
-    assert "Transformer minus an LSTM with forget bias 1 −1.00 share of seeds" in found.wording
+    assert "Transformer minus an LSTM with forget bias 1: −1.00 share of seeds" in found.wording
     assert "more often" not in found.wording
 
 

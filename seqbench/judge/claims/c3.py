@@ -18,7 +18,7 @@ def finding(atoms: Atoms, verdict: Verdict) -> str:
     load = atoms.get("3d")
     parts = []
     if len(lag) == len(_CELLS):
-        rates = ", ".join(f"minus {_CELLS[_cell(atom)]} {measured(atom)} seeds per arm" for atom in lag)
+        rates = ", ".join(f"minus {_CELLS[_cell(atom)]}: {measured(atom)} seeds per arm" for atom in lag)
         parts.append(f"lag: share of seeds that solved recall of one item at lag 60, Transformer {rates}")
     if load and load.verdict in wanted:
         parts.append(f"load: {load.estimand}: {measured(load)}")
@@ -40,7 +40,7 @@ def _initialisation(atoms: Atoms) -> tuple[str, ...]:
             continue
         told = f"strong control: {words} solved {number(best)} of its seeds under the same budget"
         because = ": at this lag the struggle is one of initialisation" if _all_but_solved(strong, best) else ""
-        found.append(f"{told}, {_CELLS[name]} {number(usual)}{because}")
+        found.append(f"{told}; {_CELLS[name]} solved {number(usual)}{because}")
     return tuple(found)
 
 
