@@ -15,8 +15,8 @@ from seqbench.judge.figures import base, style
 CAPTION = (
     "Effect θ of each hypothesis with the interval that its study judged it by: one-sided bounds, each at the level "
     "that its direction reached in that study. Larger speaks for the sentence. Effects in different units have axes of "
-    "their own. Upright bars: the pre-registered margins. Hollow, pale and dashed: cells of the claim have no record "
-    "yet. A hypothesis without a value in any study has no row."
+    "their own. Upright bars: the pre-registered margins. Hollow, pale and dotted: the claim lacks records there. "
+    "A hypothesis without a value in any study has no row."
 )
 STUDY, ATOM, UNIT, EFFECT, VERDICT, COMPLETE, REASON = (
     "study",

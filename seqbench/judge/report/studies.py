@@ -17,6 +17,8 @@ from seqbench.store import Contents
 
 ENDED_WELL = ("ok", "unsolved")
 DIFFER, SAME, UNTESTED = "≠ differ", "= same", "not tested"
+OWN = ("Finished", "Report")
+"""Facts that no two studies share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +163,7 @@ def _about_places(sides: Sequence[Side]) -> Iterator[str]:
     if len(machines) == 1:
         yield f"Same machine ({machines.pop()}): even so {rule}."
     elif machines:
-        yield f"Other machines ({_grouped(sides, lambda each: _listed(each.machines))}): {rule}."
+        yield f"Different machines ({_grouped(sides, lambda each: _listed(each.machines))}): {rule}."
     devices = _different(sides, lambda each: _of_places(each, lambda place: place.device))
     if devices:
         yield f"Different devices ({devices}): claims that are judged by device speak of those that ran."
@@ -234,7 +236,8 @@ def _different(sides: Sequence[Side], tell: Callable[[Side], str]) -> str:
 
 
 def _row(name: str, values: Sequence[str]) -> Row:
-    return Row(name=name, values=tuple(values), agreement=SAME if len(set(values)) == 1 else DIFFER)
+    agreement = "" if name in OWN else SAME if len(set(values)) == 1 else DIFFER
+    return Row(name=name, values=tuple(values), agreement=agreement)
 
 
 def _size_row(
