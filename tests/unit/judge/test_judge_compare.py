@@ -16,6 +16,7 @@ from seqbench import plan, store
 from seqbench.cli import app
 from seqbench.errors import StoreError, UsageError
 from seqbench.judge import table
+from seqbench.judge.figures import decode_time, time_per_token
 from seqbench.judge.report import cellwise, compare, effects, verdicts
 from seqbench.judge.report.studies import DIFFER, SAME, agreed, alerts, side
 from seqbench.judge.rules import Verdict
@@ -78,8 +79,8 @@ def page(comparison):
 
 def test_each_study_is_judged_on_its_own_records(pair, comparison):
     """A study says beside another what it says alone."""
-    for side, (study, contents) in zip(comparison.sides, pair, strict=True):
-        assert tuple(side.claims.values()) == verdicts.judge_study(study, contents)
+    for each, (study, contents) in zip(comparison.sides, pair, strict=True):
+        assert tuple(each.claims.values()) == verdicts.judge_study(study, contents)
     told = {side.claims["C8"].verdict for side in comparison.sides}
     assert len(told) == 2
 
@@ -97,6 +98,50 @@ def test_times_of_two_machines_are_not_pooled():
     assert any(
         alert.startswith("Different machines (cpu-2c in A; another in B): times are never") for alert in both.alerts
     )
+
+
+class TestOneFolderOfTwoMachines:
+    """A folder may hold records of two machines: what decides is of one of them."""
+
+    STUDY = studies.study(("C4",), seeds=5)
+
+    def atoms(self, contents):
+        (claim,) = [found for found in verdicts.judge_study(self.STUDY, contents) if found.claim == "C4"]
+        return {atom.name: atom for atom in claim.atoms}
+
+    def test_where_both_ran_everything_the_one_that_finished_last_counts(self):
+        """Its rounds alone make every ratio: as many as it has, with its effect and interval."""
+        early = studies.contents(self.STUDY)
+        later = changed(
+            studies.contents(self.STUDY, studies.GOOD | {"decoding": -0.9}, place=lambda _: ELSEWHERE, seed=9),
+            lambda record: record.model_copy(update={"finished": "2026-01-02T00:00:00+00:00"}),
+        )
+        both, alone = (self.atoms(held) for held in (store.Contents((*later.records, *early.records), ()), later))
+        timed = [name for name, atom in alone.items() if atom.test == "rounds" and atom.n]
+        assert len(timed) > 5
+        for name in timed:
+            assert (both[name].n, both[name].effect) == (15, alone[name].effect)
+            assert (both[name].lower, both[name].upper) == (alone[name].lower, alone[name].upper)
+
+    @pytest.mark.parametrize(("module", "probe"), [(time_per_token, "training_time"), (decode_time, "decode_time")])
+    def test_no_line_joins_the_times_of_two_machines(self, module, probe):
+        """A length that another machine timed stands on axes of its own, which say whose they are."""
+        place = lambda cell: ELSEWHERE if cell.length == 64 else studies.PLACE  # noqa: E731
+        tables = table.tables(self.STUDY, studies.contents(self.STUDY, place=place))
+        frame = module.select(tables, self.STUDY)
+        assert set(frame[frame[table.PROBE] == probe][table.MACHINE]) == {"another", "cpu-2c"}
+        figure = module.draw(frame)
+        of = {machine: frame[frame[table.MACHINE] == machine] for machine in ("another", "cpu-2c")}
+        for axis in figure.axes:
+            (machine,) = [name for name in of if f"of {name}" in axis.get_title(loc="left")]
+            drawn = {float(at) for line in axis.lines for at in line.get_xdata()}
+            assert drawn <= set(map(float, of[machine][table.LENGTH]))
+
+    def test_one_machine_is_not_named_in_titles(self):
+        """Where all ran on one machine its device is enough."""
+        tables = table.tables(self.STUDY, studies.contents(self.STUDY))
+        titles = [axis.get_title(loc="left") for axis in decode_time.draw(decode_time.select(tables, self.STUDY)).axes]
+        assert all(title.endswith("on cpu") for title in titles)
 
 
 @pytest.mark.parametrize(
@@ -422,8 +467,8 @@ def test_data_stand_beside_the_page_with_their_hash(comparison, tmp_path):
     assert all(digest in page.read_text() for digest in files.values())
     told = json.loads((tmp_path / "claims.json").read_text())
     assert [(entry["study"], entry["name"]) for entry in told] == [("A", "one"), ("B", "two")]
-    for entry, side in zip(told, comparison.sides, strict=True):
-        assert entry["claims"] == verdicts.as_json(tuple(side.claims.values()))
+    for entry, each in zip(told, comparison.sides, strict=True):
+        assert entry["claims"] == verdicts.as_json(tuple(each.claims.values()))
 
 
 def test_a_folder_that_cannot_be_written_is_named(comparison, tmp_path):
