@@ -25,7 +25,6 @@ from seqbench.errors import StoreError, UsageError
 from seqbench.judge.claims.base import AtomVerdict, ClaimVerdict, interval, number
 from seqbench.judge.figures import base
 from seqbench.judge.report import build, cellwise, effects, studies, svg, verdicts
-from seqbench.judge.report.build import Drawing
 from seqbench.judge.report.cellwise import Agreement, Difference
 from seqbench.judge.report.studies import DIFFER, Row, Side, agreed, side
 from seqbench.judge.rules import Verdict
@@ -37,6 +36,23 @@ SHOWN_DIFFERENCES = 60
 EXTENT = ("ran", "planned", "agreement")
 COUNTS = ("one", "other", "shared", "only_one", "only_other", "measured", "numbers", "equal", "differing", "share")
 DIFFERENCE = ("cell", "fingerprint", "what", "one", "other", "relative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forest:
+    """The figure of one claim's effects with the data behind it."""
+
+    name: str
+    title: str
+    file: str
+    element: Markup
+    csv: str
+    rows: int
+
+    @property
+    def sha256(self) -> str:
+        """Return the sha256 of the data's file, in hexadecimal."""
+        return _sha256(self.csv)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +69,7 @@ class Part:
     rules: tuple[tuple[str, tuple[str, ...]], ...]
     incomplete: tuple[bool, ...]
     atoms: tuple[Row, ...]
-    drawing: Drawing
+    forest: Forest
 
     @property
     def differs(self) -> bool:
@@ -143,15 +159,15 @@ def write(comparison: Comparison, out: Path) -> Path:
 
     Raises StoreError when the folder cannot be written.
     """
-    drawings = [part.drawing for part in comparison.parts]
+    forests = [part.forest for part in comparison.parts]
     content = {
         "index.html": page(comparison),
         "claims.json": _pretty([_claims_json(each) for each in comparison.sides]),
         "provenance.json": _pretty(_provenance(comparison)),
     }
-    content |= {f"data/{item.name}.csv": item.csv for item in drawings}
+    content |= {f"data/{item.name}.csv": item.csv for item in forests}
     content |= {f"data/{name}.csv": text for name, text in comparison.tables.items()}
-    content |= {f"figures/{item.name}.svg": item.file for item in drawings}
+    content |= {f"figures/{item.name}.svg": item.file for item in forests}
     try:
         for name, text in content.items():
             path = out / name
@@ -178,6 +194,7 @@ def page(comparison: Comparison) -> str:
         version=version("seqbench"),
         worst=_worst(comparison.agreements),
         shown=SHOWN_DIFFERENCES,
+        caption=effects.CAPTION,
     )
 
 
@@ -209,7 +226,7 @@ def _part(claim: str, sides: Sequence[Side]) -> Part:
         ),
         incomplete=tuple(verdict is not None and verdict.ran != verdict.planned for verdict in row.values),
         atoms=tuple(_atom_row(atom, claim, sides) for atom in atoms),
-        drawing=_drawing(f"effects-{claim}", f"{claim}: effects by study", effects.select(asked)),
+        forest=_forest(f"effects-{claim}", f"{claim}: effects by study", effects.select(asked)),
     )
 
 
@@ -225,19 +242,10 @@ def _atom(name: str, verdict: ClaimVerdict | None) -> AtomVerdict | None:
     return next((atom for atom in verdict.atoms if atom.name == name), None) if verdict else None
 
 
-def _drawing(name: str, title: str, frame: pd.DataFrame) -> Drawing:
-    csv = _csv(frame)
+def _forest(name: str, title: str, frame: pd.DataFrame) -> Forest:
     file = svg.standalone(effects.draw(frame))
-    return Drawing(
-        name=name,
-        title=title,
-        caption=effects.CAPTION,
-        file=file,
-        element=Markup(svg.inline(file, name=name, title=title)),  # noqa: S704 drawn here; matplotlib escapes text
-        csv=csv,
-        sha256=_sha256(csv),
-        rows=len(frame),
-    )
+    element = Markup(svg.inline(file, name=name, title=title))  # noqa: S704 drawn here; matplotlib escapes text
+    return Forest(name=name, title=title, file=file, element=element, csv=_csv(frame), rows=len(frame))
 
 
 def _agreement(one: Side, other: Side) -> Agreement:
@@ -316,7 +324,7 @@ def _provenance(comparison: Comparison) -> dict[str, Any]:
             for each, values in zip(comparison.sides, told, strict=True)
         ],
         "rendered_with": {name: version(name) for name in build.LIBRARIES},
-        "data": {part.drawing.name: part.drawing.sha256 for part in comparison.parts} | comparison.hashes,
+        "data": {part.forest.name: part.forest.sha256 for part in comparison.parts} | comparison.hashes,
     }
 
 
