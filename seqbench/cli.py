@@ -179,11 +179,20 @@ def verdicts(results: Results, as_json: Json = False) -> None:
 
 @app.command()
 def report(
-    results: Results,
+    results: Annotated[list[Path], typer.Option("--results", help="The study folder; several are set side by side.")],
     out: Annotated[Path | None, typer.Option("--out", help="Where to write; default reports/<study>.")] = None,
 ) -> None:
-    """Judge a study and render its report: one self-contained page, claims.json, data and figures."""
-    _report(results, out or Path("reports") / results.resolve().name)
+    """Judge a study and render its report: one self-contained page, claims.json, data and figures.
+
+    Several studies are each judged alone and stand side by side, in reports/<a>-vs-<b>: no times are pooled.
+    """
+    out = out or Path("reports") / "-vs-".join(folder.resolve().name for folder in results)
+    if len(results) == 1:
+        _report(results[0], out)
+        return
+    from seqbench.judge.report import compare
+
+    typer.echo(compare.write(compare.compare_folders(results), out))
 
 
 @app.command("list")

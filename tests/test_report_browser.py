@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from seqbench.judge.report import build
+from seqbench.judge.report import build, compare
 from seqbench.measure import conduct
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -27,10 +27,16 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture
-def page_file(tiny_study, tmp_path):
-    conduct.conduct(tiny_study, tmp_path / "R", settings=conduct.Settings(executor="serial"))
-    return build.write(build.build_folder(tmp_path / "R"), tmp_path / "O")
+@pytest.fixture(params=["report", "comparison"])
+def page_file(request, tiny_study, tmp_path):
+    """A study's report; its comparison with the same study, of which a record is not there yet."""
+    folders = tmp_path / "R", tmp_path / "U"
+    conduct.conduct(tiny_study, folders[0], settings=conduct.Settings(executor="serial"))
+    if request.param == "report":
+        return build.write(build.build_folder(folders[0]), tmp_path / "O")
+    shutil.copytree(*folders)
+    next(folders[1].glob("*/*/*/*.json")).unlink()
+    return compare.write(compare.compare_folders(folders), tmp_path / "O")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -142,7 +142,8 @@ def timed(tables: Tables, probes: tuple[str, ...]) -> pd.DataFrame:
     stands the exponent in length of the call's time, of the model and batch that the cell belongs to, with its interval
     (`scaling.exponent`); none where a single length was timed.
     """
-    columns = [table.PROBE, table.DEVICE, table.BATCH, table.LENGTH, table.MODEL, table.WIDTH, table.SEED]
+    columns = [table.MACHINE, table.PROBE, table.DEVICE, table.BATCH]
+    columns += [table.LENGTH, table.MODEL, table.WIDTH, table.SEED]
     cells = tables.cells[tables.cells[table.PROBE].isin(probes) & (tables.cells[table.STATUS] != table.MISSING)]
     exponents = {
         name: row.exponent for row in scaling.timed(tables, probes) for name in row.fingerprints if row.exponent
@@ -160,6 +161,12 @@ def timed(tables: Tables, probes: tuple[str, ...]) -> pd.DataFrame:
         rows.append(found | {LOWER: inside.lower, UPPER: inside.upper})
     last = [MEDIAN, LOWER, UPPER, N, EXPONENT, EXPONENT_LOWER, EXPONENT_UPPER]
     return pd.DataFrame(rows, columns=[*columns, table.STATUS, table.ERROR, *last])
+
+
+def place_of(rows: pd.DataFrame, *, among: pd.DataFrame) -> str:
+    """Return the device of timed rows, and their machine where `among` has several: their times share no axis."""
+    device, machine = rows[table.DEVICE].iloc[0], rows[table.MACHINE].iloc[0]
+    return f"{device} of {machine}" if among[table.MACHINE].nunique() > 1 else str(device)
 
 
 def time_axes(axis: Axes, rows: pd.DataFrame, *, title: str, law: str) -> None:

@@ -23,18 +23,17 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Return one axis per device and batch; time per generated token (µs/token) against context (tokens), log-log."""
+    """Return one axis per machine, device and batch; time per token (µs/token) against context (tokens), log-log."""
     if frame.empty:
         return base.empty()
     if frame[base.MEDIAN].isna().all():
         return base.empty("every panel was contended: no number")
     with base.styled():
-        kinds = [key for key, _ in frame.groupby([table.DEVICE, table.BATCH])]
-        figure, axes = base.panels(len(kinds), height=3.2)
-        for axis, (device, batch) in zip(axes, kinds, strict=True):
-            rows = frame[(frame[table.DEVICE] == device) & (frame[table.BATCH] == batch)]
-            base.time_axes(
-                axis, rows, title=f"generating token by token, batch {batch}, on {device}", law="α of time ∝ contextᵅ"
-            )
+        groups = [rows for _, rows in frame.groupby([table.MACHINE, table.DEVICE, table.BATCH])]
+        figure, axes = base.panels(len(groups), height=3.2)
+        for axis, rows in zip(axes, groups, strict=True):
+            place = base.place_of(rows, among=frame)
+            title = f"generating token by token, batch {rows[table.BATCH].iloc[0]}, on {place}"
+            base.time_axes(axis, rows, title=title, law="α of time ∝ contextᵅ")
             axis.set(xlabel="context before the token (tokens)", ylabel="time per generated token (µs/token)")
     return figure

@@ -26,20 +26,22 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Return one axis per phase, device and batch; time per token (µs/token) against T (tokens), log-log."""
+    """Return one axis per machine, phase, device and batch; time per token (µs/token) against T (tokens), log-log."""
     if frame.empty:
         return base.empty()
     if frame[base.MEDIAN].isna().all():
         return base.empty("every panel was contended: no number")
     with base.styled():
-        columns = [table.DEVICE, table.PROBE, table.BATCH]
-        kinds = [(str(device), str(probe), batch) for (device, probe, batch), _ in frame.groupby(columns)]
-        kinds.sort(key=lambda kind: (kind[0], list(PHASES).index(kind[1]), kind[2]))
+        columns = [table.MACHINE, table.DEVICE, table.PROBE, table.BATCH]
+        kinds = sorted(
+            (key for key, _ in frame.groupby(columns)),
+            key=lambda kind: (*kind[:2], list(PHASES).index(str(kind[2])), kind[3]),
+        )
         figure, axes = base.panels(len(kinds), height=3.2)
-        for axis, (device, probe, batch) in zip(axes, kinds, strict=True):
-            rows = frame[
-                (frame[table.DEVICE] == device) & (frame[table.PROBE] == probe) & (frame[table.BATCH] == batch)
-            ]
-            base.time_axes(axis, rows, title=f"{PHASES[probe]}, batch {batch}, on {device}", law="α of call ∝ Tᵅ")
+        for axis, kind in zip(axes, kinds, strict=True):
+            rows = frame[(frame[columns] == list(kind)).all(axis=1)]
+            place = base.place_of(rows, among=frame)
+            title = f"{PHASES[str(kind[2])]}, batch {kind[3]}, on {place}"
+            base.time_axes(axis, rows, title=title, law="α of call ∝ Tᵅ")
             axis.set(xlabel="sequence length T (tokens)", ylabel="time per token (µs/token)")
     return figure
