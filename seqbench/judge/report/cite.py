@@ -5,13 +5,14 @@ another project would put its own key into the one and cannot be asked for the s
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seqbench.errors import UnknownName
 from seqbench.judge.claims.base import AtomVerdict, ClaimVerdict, measured
-from seqbench.judge.report import published, tables, typeset
+from seqbench.judge.report import published, tabulated, typeset
 from seqbench.registry import unknown
 
 if TYPE_CHECKING:
@@ -43,10 +44,8 @@ def items(report: "Report") -> dict[str, Item]:
         data = f"{figure.title}. {figure.caption} Data: {figure.rows} rows, sha256 {figure.sha256}."
         name = f"fig-{figure.name}"
         found.append(Item(id=name, title=f"Figure {figure.name}: {figure.title}", sentence=data, anchor=name))
-    for table in tables.tables(report):
-        found.append(
-            Item(id=table.id, title=f"Table {table.name}", sentence=f"{table.caption}", anchor=table.anchor)
-        )
+    for table in tabulated.tables(report):
+        found.append(Item(id=table.id, title=f"Table {table.name}", sentence=table.caption, anchor=table.anchor))
     return {item.id: item for item in found}
 
 
@@ -66,13 +65,14 @@ def find(report: "Report", name: str) -> Item:
     Raises UnknownName, with the nearest id, or why it was withdrawn.
     """
     known = items(report)
-    dotted = name.replace("/", ".", 1)
     withdrawn = published.withdrawn()
-    if dotted in withdrawn:
-        raise UnknownName(f"{dotted!r} was withdrawn: {withdrawn[dotted]}")
-    if dotted not in known:
-        raise unknown("part of this report", dotted, known)
-    return known[dotted]
+    if name in withdrawn:
+        raise UnknownName(f"{name!r} was withdrawn: {withdrawn[name]}")
+    claim, _, atom = name.partition("/")
+    found = known.get(name) or known.get(f"{claim}.{atom}")
+    if found is None:
+        raise unknown("part of this report", name, known)
+    return found
 
 
 def files(report: "Report") -> dict[str, str]:
@@ -94,13 +94,11 @@ def bibtex(report: "Report", item: Item, url: str = "") -> str:
         "year": date[:4],
         "month": MONTHS[int(date[5:7]) - 1] if date else "",
         "version": _version(report),
-        "url": typeset.latex(_url(item, url)) if "{" in url or "}" in url else _url(item, url),
+        "url": re.sub(r"[{}\\]", lambda match: f"%{ord(match[0]):02X}", typeset.visible(_url(item, url))),
         "note": typeset.latex(_note(report)),
         "annote": typeset.latex(item.sentence),
     }
-    lines = [
-        f"  {key} = {value if key == 'month' else f'{{{value}}}'}," for key, value in fields.items() if value
-    ]
+    lines = [f"  {key} = {value if key == 'month' else f'{{{value}}}'}," for key, value in fields.items() if value]
     return "\n".join([f"@misc{{{_key(report, item)},", *lines, "}", ""])
 
 
@@ -178,10 +176,9 @@ def _claim(claim: ClaimVerdict) -> str:
 
 def _atom(claim: ClaimVerdict, atom: AtomVerdict) -> Item:
     name = f"{claim.claim}.{atom.name}"
-    word = "descriptive" if atom.test == "descriptive" else atom.verdict.value
     where = f"; {claim.scope}" if claim.scope else ""
     why = f" ({atom.reason})" if atom.reason else ""
-    sentence = f"{name}, {atom.estimand}: {measured(atom)}; {word}{why}{where}."
+    sentence = f"{name}, {atom.estimand}: {measured(atom)}; {tabulated.word(atom)}{why}{where}."
     return Item(id=name, title=f"{name}: {atom.estimand}", sentence=sentence, anchor=claim.claim)
 
 

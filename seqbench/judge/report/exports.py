@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from seqbench.judge.report import cite, macros, tables
+from seqbench.judge.report import cite, macros, tabulated
 
 if TYPE_CHECKING:
     from seqbench.judge.report.build import Report
@@ -10,4 +10,4 @@ if TYPE_CHECKING:
 
 def files(report: "Report") -> dict[str, str]:
     """Return the exported files: path in the report's folder -> content."""
-    return tables.files(report) | {"macros.tex": macros.macros(report)} | cite.files(report)
+    return tabulated.files(report) | {"macros.tex": macros.macros(report)} | cite.files(report)

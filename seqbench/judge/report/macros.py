@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seqbench.judge.claims.base import AtomVerdict, ClaimVerdict, given, interval, number
 from seqbench.judge.report import typeset
+from seqbench.judge.report.tabulated import word
 
 if TYPE_CHECKING:
     from seqbench.judge.report.build import Report
@@ -15,7 +16,7 @@ Pairs = Iterator[tuple[str, str]]
 HEAD = r"""% Numbers of seqbench report {id}
 % Written by seqbench {version}; the same records give the same file. Needs no package.
 %   \input{{macros}}
-%   The effect was \seqbench{{C1.effect}} \seqbench{{C1.interval}}, n = \seqbench{{C1.n}} (report \seqbench{{report.id}}).
+%   It was \seqbench{{C1.effect}} \seqbench{{C1.interval}}, n = \seqbench{{C1.n}} (report \seqbench{{report.id}}).
 % Every key stands below, in the first braces of \seqbench@set. It works in text and in mathematics; a key that is not
 % there is an error. In columns of siunitx take the tables of this report instead.
 \makeatletter
@@ -93,7 +94,7 @@ def _effect(name: str, atom: AtomVerdict | None) -> Pairs:
 
 
 def _atom(name: str, atom: AtomVerdict) -> Pairs:
-    yield f"{name}.verdict", _text(atom.verdict.value)
+    yield f"{name}.verdict", _text(word(atom))
     yield f"{name}.estimand", _text(atom.estimand)
     yield f"{name}.unit", _text(atom.unit)
     yield f"{name}.n", _count(atom.n)

@@ -8,14 +8,18 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-_GREEK = dict(
-    zip(
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩςµ",
-        "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon varphi chi "
-        "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega varsigma mu".split(),
-        strict=True,
-    )
-)
+_GREEK = "αβγδεζηθικλμνξπρστυφχψωςΓΔΘΛΞΠΣΥΦΨΩ"
+_NAMES = {"lamda": "lambda", "epsilon": "varepsilon", "phi": "varphi", "final sigma": "varsigma"}
+
+
+def _greek(letter: str) -> str:
+    """Return the command of a letter from its Unicode name, `GREEK SMALL LETTER ALPHA`."""
+    _, case, _, name = unicodedata.name(letter).lower().split(maxsplit=3)
+    if case == "capital":
+        return "\\" + {"lamda": "lambda"}.get(name, name).capitalize()
+    return "\\" + _NAMES.get(name, name)
+
+
 _MATHS = {
     "−": "-",
     "×": r"\times",
@@ -40,7 +44,8 @@ _MATHS = {
     "⟨": r"\langle",
     "⟩": r"\rangle",
     "ℓ": r"\ell",
-} | {letter: f"\\{name}" for letter, name in _GREEK.items()}
+    "µ": r"\mu",
+} | {letter: _greek(letter) for letter in _GREEK}
 _TEXT = {
     "\\": r"\textbackslash{}",
     "{": r"\textbraceleft{}",  # not \{ : BibTeX counts braces and knows no escape
@@ -118,8 +123,9 @@ def latex(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return a text for a line or a cell of Markdown (CommonMark, GitHub's tables), every mark of it escaped."""
-    return re.sub(r"([\\`*_{}\[\]<>|~$!&#:@])", r"\\\1", visible(text))
+    """Return a text for a line or a cell of Markdown (CommonMark, GitHub's tables): nothing marks it up or links it."""
+    escaped = re.sub(r"([\\`*_{}\[\]<>|~$!&])", r"\\\1", visible(text))
+    return re.sub(r"(:)(?=//)|(?<=www)(\.)", r"\\\g<0>", escaped, flags=re.IGNORECASE)
 
 
 def csv_text(text: str) -> str:
