@@ -64,8 +64,14 @@ def find(report: "Report", name: str) -> Item:
 
     Raises UnknownName, with the nearest id, or why it was withdrawn.
     """
-    known = items(report)
-    withdrawn = published.withdrawn()
+    return look_up(name, items(report), withdrawn=published.withdrawn())
+
+
+def look_up(name: str, known: Mapping[str, Item], *, withdrawn: Mapping[str, str]) -> Item:
+    """Return what an id names, `C1/1a` for `C1.1a` too.
+
+    Raises UnknownName as `find` does.
+    """
     if name in withdrawn:
         raise UnknownName(f"{name!r} was withdrawn: {withdrawn[name]}")
     claim, _, atom = name.partition("/")

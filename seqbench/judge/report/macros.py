@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from seqbench.judge.claims.base import AtomVerdict, ClaimVerdict, given, interval, number
 from seqbench.judge.report import typeset
-from seqbench.judge.report.tabulated import word
+from seqbench.judge.report.tabulated import ratio, word
 
 if TYPE_CHECKING:
     from seqbench.judge.report.build import Report
@@ -99,6 +99,9 @@ def _atom(name: str, atom: AtomVerdict) -> Pairs:
     yield f"{name}.unit", _text(atom.unit)
     yield f"{name}.n", _count(atom.n)
     yield from _effect(name, atom)
+    if (found := ratio(atom))[0] is not None:
+        yield f"{name}.ratio", typeset.maths(number(found[0]))
+        yield f"{name}.ratio.interval", typeset.maths(interval(*found[1:]))
     for margin in ("support", "contradict", "equivalence", "below"):
         if (value := getattr(atom, margin)) is not None:
             yield f"{name}.margin.{margin}", typeset.maths(given(value))

@@ -1,5 +1,6 @@
 """The tables of a report: what stands in their rows and columns. One CSV or several hold every number of the page."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,13 @@ def files(report: "Report") -> dict[str, str]:
 def word(atom: AtomVerdict) -> str:
     """Return what the page says of an atom: its verdict, or that it is descriptive."""
     return "descriptive" if atom.test == "descriptive" else atom.verdict.value
+
+
+def ratio(atom: AtomVerdict) -> tuple[float | None, float | None, float | None]:
+    """Return the ratio behind a logarithm of one with its bounds, as verdicts word it; None for any other quantity."""
+    found = (atom.effect, atom.lower, atom.upper) if atom.unit == "ln ratio" else (None, None, None)
+    effect, lower, upper = (None if value is None else math.exp(value) for value in found)
+    return effect, lower, upper
 
 
 def _label(model: str) -> str:
@@ -106,6 +114,7 @@ def _atoms(report: "Report") -> Iterator[Row]:
                 "upper": atom.upper,
                 "unit": atom.unit,
                 "n": atom.n or None,
+                **dict(zip(RATIO, ratio(atom), strict=True)),
                 "test": atom.test,
                 "in_rule": _yes(atom.in_rule),
                 "margin_support": atom.support,
@@ -286,6 +295,7 @@ def _failures(report: "Report") -> Iterator[Row]:
         }
 
 
+RATIO = ("ratio", "ratio_lower", "ratio_upper")
 BOUNDS = (Column("lower", "Lower", number), Column("upper", "Upper", number))
 EXPONENT = (
     Column("exponent", "α", number),
@@ -342,6 +352,7 @@ TABLES: Mapping[str, Definition] = {
             *BOUNDS,
             Column("unit", "Unit", share=0.1),
             Column("n", "n", _count),
+            *map(Column, RATIO),
             Column("test"),
             Column("in_rule"),
             Column("margin_support"),

@@ -50,6 +50,9 @@ _TEXT = {
     "\\": r"\textbackslash{}",
     "{": r"\textbraceleft{}",  # not \{ : BibTeX counts braces and knows no escape
     "}": r"\textbraceright{}",
+    "[": "{[}",  # a row that begins with a bracket or a star would be read as an option of the row before
+    "]": "{]}",
+    "*": "{*}",
     "$": r"\$",
     "%": r"\%",
     "&": r"\&",
@@ -160,7 +163,7 @@ def _latex(char: str) -> str:
         return f"{_RAISED[kind]}{{{_latex(_char(codes[0]))}}}"
     if len(codes) == 1 and not kind.startswith("<") and (accent := _ACCENTS.get(_char(codes[0]))):
         return f"{accent}{{{_latex(_char(kind))}}}"
-    return _spelt(char)
+    return "".join(map(_latex, _spelt(char)))
 
 
 def _char(code: str) -> str:
