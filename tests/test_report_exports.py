@@ -15,19 +15,22 @@ from pathlib import Path
 import pytest
 import yaml
 from markdown_it import MarkdownIt
+from typer.testing import CliRunner
 
 from seqbench import tuning
+from seqbench.cli import app
 from seqbench.errors import StoreError, UnknownName
 from seqbench.judge.claims.base import given, number
 from seqbench.judge.figures import FIGURES
 from seqbench.judge.report import build, cite, crate, exports, macros, published, tabulated, typeset
+from seqbench.measure import conduct
 from seqbench.preregistration import built_in
 
 sys.path.insert(0, str(Path(__file__).parent / "golden"))
 import judged_studies as studies
 
 ROOT = Path(__file__).resolve().parents[1]
-HOSTILE = r"=<script>](javascript:x) \input{x} $ % & # _ ^ ~ { } | " + "\\u2067\\u202e\\u4e2d"
+HOSTILE = r"=<script>](javascript:x) \input{x} $ % & # _ ^ ~ { } | " + "\u2067\u202e\u4e2d"
 LATEX = shutil.which("pdflatex")
 needs_latex = pytest.mark.skipif(
     LATEX is None, reason="needs pdflatex with booktabs, siunitx and longtable on the path"
@@ -37,7 +40,7 @@ needs_latex = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def report():
     """A report on all claims, with failures, whose records ran on a CPU; rates as if two models had been tuned."""
-    study = studies.study(text=studies.corpus(), seeds=3, beside=studies.BESIDE)
+    study = studies.study(text=studies.corpus(), seeds=3, beside=studies.BESIDE, rounds=5)
     failed = studies.contents(
         study, failed=lambda cell: "error" if cell.seed == 1001 and cell.task == "count" else None
     )
@@ -56,7 +59,9 @@ def report():
         "note": "",
     }
     untuned = tuned | {"model": "rnn", "trials": (), "rate": None, "robust_width": None, "expected_best": None}
-    return replace(build.build(study, failed), rates=(tuned, untuned | {"note": "trials are missing"}))
+    return replace(
+        build.build(study, failed), exploratory=False, rates=(tuned, untuned | {"note": "trials are missing"})
+    )
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +135,7 @@ def test_no_id_was_ever_taken_off_the_list():
 def test_every_part_of_a_report_can_be_cited_where_it_stands(report):
     """Ids of the report are those offered, and each has its anchor on the page."""
     found = cite.items(report)
-    assert set(offered()) - set(found) == {"C8.8c"} - set(found)
-    assert set(found) <= set(offered())
+    assert set(found) == set(offered())
     ids = set(re.findall(r' id="([^"]+)"', build.page(report)))
     assert {item.anchor for item in found.values()} - {""} <= ids
 
@@ -243,6 +247,24 @@ def test_an_exploratory_report_says_so_in_every_citation(report):
     for form in cite.FORMATS:
         assert "Exploratory" in cite.cite(explored, "C1", form=form)
         assert "Exploratory" not in cite.cite(report, "C1", form=form)
+
+
+@pytest.mark.slow
+def test_the_command_prints_what_can_be_cited(tiny_study, tmp_path):
+    """Data go to standard output; a slip is one clear error; a report with --ro-crate names both files."""
+    results = tmp_path / "R"
+    conduct.conduct(tiny_study, results, settings=conduct.Settings(executor="serial"))
+    run = CliRunner().invoke
+    done = run(app, ["cite", "C1", "--results", str(results), "--format", "markdown", "--url", "https://example.org/"])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("C1, “Vanilla recurrent networks")
+    assert "NOT TESTED" in done.stdout
+    assert done.stderr == ""
+    wrong = run(app, ["cite", "tab-atom", "--results", str(results)])
+    assert isinstance(wrong.exception, UnknownName)
+    assert "did you mean tab-atoms?" in str(wrong.exception)
+    made = run(app, ["report", "--results", str(results), "--out", str(tmp_path / "O"), "--ro-crate"])
+    assert made.stdout.split() == [str(tmp_path / "O" / name) for name in ("index.html", crate.NAME)]
 
 
 # RO-Crate
@@ -483,7 +505,7 @@ def unsourced(page, files):
             elif kind in ("atoms", "arms"):
                 sources = ("arms",) if kind == "arms" else ("atoms", "controls")
                 rows = [entry for source in sources for entry in held[source] if entry["atom"] == f"{claim}.{name}"]
-            known = set().union(*(printed(cell) for entry in rows for cell in entry.values()))
+            known = numbers(name).union(*(printed(cell) for entry in rows for cell in entry.values()))
             found += [(table["caption"], name, item) for cell in row for item in numbers(cell) - known]
     return found
 
@@ -499,10 +521,10 @@ def test_every_number_of_the_page_is_exported(report):
 def test_a_number_without_a_source_is_found(report):
     """The test above can fail: a digit changed in one cell is seen."""
     page = build.page(report)
-    atom = report.claims[0].atoms[0]
-    changed = page.replace(f'<td class="number effect">{number(atom.effect)}', '<td class="number effect">0.98765', 1)
-    assert changed != page
-    assert unsourced(changed, exports.files(report)) == [("C1-atoms", "1a", "0.98765")]
+    effect = number(report.claims[0].deciding.effect)
+    first, cell, rest = page.partition(f'<td class="number effect">{effect}')
+    changed = f"{first}{cell.removesuffix(effect)}0.98765{rest}"
+    assert unsourced(changed, exports.files(report)) == [("verdicts-caption", "C1", "0.98765")]
 
 
 def test_every_verdict_line_is_exported(report):

@@ -375,7 +375,7 @@ TABLES: Mapping[str, Definition] = {
         "Arms of each hypothesis. Intervals: 95 % Student-t over seeds, unadjusted, descriptive.",
         "verdicts",
         (
-            Column("atom", "Atom", share=0.13),
+            Column("atom", "Atom", share=0.12),
             Column("arm", "Arm", share=0.1),
             *MODEL,
             Column("mean", "Mean", number),
