@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 from seqbench import tuning
 from seqbench.cli import app
 from seqbench.errors import StoreError, UnknownName
-from seqbench.judge.claims.base import given, number
+from seqbench.judge.claims.base import given, interval, number
 from seqbench.judge.figures import FIGURES
-from seqbench.judge.report import build, cite, crate, exports, macros, published, tabulated, typeset
+from seqbench.judge.report import build, cite, crate, exports, macros, published, tabulated, typeset, verdicts
 from seqbench.measure import conduct
 from seqbench.preregistration import built_in
 
@@ -528,17 +528,39 @@ def test_a_number_without_a_source_is_found(report):
 
 
 def test_every_verdict_line_is_exported(report):
-    """Wordings and qualifications stand in claims.json word for word, and so does each atom's number in the macros."""
+    """Wordings and qualifications stand in a CSV word for word."""
     rows = {row["claim"]: row for row in rows_of(exports.files(report), "verdicts")}
     for claim in report.claims:
         assert rows[claim.claim]["wording"] == claim.wording
         assert rows[claim.claim]["qualifications"] == "; ".join(claim.qualifications)
-    values = macros.values(report)
-    for claim in report.claims:
-        for atom in claim.atoms:
-            assert values[f"{claim.claim}.{atom.name}.effect"] == typeset.maths(number(atom.effect))
-            for arm in atom.arms:
-                assert values[f"{claim.claim}.{atom.name}.arm.{arm.name}.mean"] == typeset.maths(number(arm.mean))
+
+
+def test_numbers_stand_under_the_right_key_and_in_the_right_column(report):
+    """Effect, bounds and n of each hypothesis, and the mean of each arm, are those of claims.json."""
+    files, values = exports.files(report), macros.values(report)
+    rows = {row["atom"]: row for row in rows_of(files, "atoms")}
+    arms = iter(rows_of(files, "arms"))
+    for claim in verdicts.as_json(report.claims):
+        for atom in claim["atoms"]:
+            name = f"{claim['claim']}.{atom['atom']}"
+            lower, upper = atom["interval"] or (None, None)
+            for key, value in (("effect", atom["effect"]), ("lower", lower), ("upper", upper)):
+                if key == "effect" or atom["interval"]:
+                    assert rows[name][key] == ("" if value is None else repr(value))
+                    assert values[f"{name}.{key}"] == typeset.maths(number(value))
+            assert values[f"{name}.interval"] == typeset.maths(interval(lower, upper))
+            assert values[f"{name}.n"] == rf"\ensuremath{{{atom['n']}}}"
+            for arm in atom["arms"]:
+                row, key = next(arms), f"{name}.arm.{arm['arm']}"
+                assert (row["atom"], row["arm"], row["model"]) == (name, arm["arm"], arm["model"])
+                assert row["mean"] == ("" if arm["mean"] is None else repr(arm["mean"]))
+                assert values[f"{key}.mean"] == typeset.maths(number(arm["mean"]))
+                assert values[f"{key}.interval"] == typeset.maths(interval(*(arm["interval"] or (None, None))))
+        assert values[f"{claim['claim']}.verdict"] == rf"\seqbench@text{{{claim['verdict']}}}"
+        assert values[f"{claim['claim']}.effect"] == typeset.maths(number(claim["effect"]))
+        assert values[f"{claim['claim']}.interval"] == typeset.maths(interval(*(claim["interval"] or (None, None))))
+    assert values["report.id"] == rf"\seqbench@text{{{report.id}}}"
+    assert values["prereg.sha256"] == rf"\seqbench@text{{{report.provenance['preregistration_sha256']}}}"
 
 
 def test_ratios_of_times_are_numbers_too(report):

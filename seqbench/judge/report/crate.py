@@ -52,11 +52,12 @@ def metadata(report: Report, found: list[dict[str, Any]]) -> str:
             "@id": NAME,
             "@type": "CreativeWork",
             "about": {"@id": "./"},
-            "conformsTo": [{"@id": SPECIFICATION}, {"@id": PROFILE}],
+            "conformsTo": {"@id": SPECIFICATION},
         },
         {
             "@id": "./",
             "@type": "Dataset",
+            "conformsTo": {"@id": PROFILE},
             "name": f"seqbench report: {report.title}",
             "description": "Verdicts, figures and data, judged from the records of one study.",
             "datePublished": done[:10],
@@ -74,6 +75,7 @@ def metadata(report: Report, found: list[dict[str, Any]]) -> str:
             "result": parts,
             "endTime": done,
         },
+        {"@id": PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
         {"@id": "#seqbench", "@type": "SoftwareApplication", "name": "seqbench", "softwareVersion": version},
         {
             "@id": "#study",
