@@ -181,18 +181,35 @@ def verdicts(results: Results, as_json: Json = False) -> None:
 def report(
     results: Annotated[list[Path], typer.Option("--results", help="The study folder; several are set side by side.")],
     out: Annotated[Path | None, typer.Option("--out", help="Where to write; default reports/<study>.")] = None,
+    ro_crate: Annotated[bool, typer.Option("--ro-crate", help="Describe the files as an RO-Crate too.")] = False,
 ) -> None:
-    """Judge a study and render its report: one self-contained page, claims.json, data and figures.
+    """Judge a study and render its report: one self-contained page, claims.json, data, figures, tables, citations.
 
     Several studies are each judged alone and stand side by side, in reports/<a>-vs-<b>: no times are pooled.
     """
     out = out or Path("reports") / "-vs-".join(folder.resolve().name for folder in results)
     if len(results) == 1:
-        _report(results[0], out)
+        _report(results[0], out, ro_crate=ro_crate)
         return
+    if ro_crate:
+        raise UsageError("an RO-Crate describes one study; give --results once, or leave --ro-crate out")
     from seqbench.judge.report import compare
 
     typer.echo(compare.write(compare.compare_folders(results), out))
+
+
+@app.command()
+def cite(
+    name: Annotated[str, typer.Argument(metavar="ID", help="report, a claim C1, an atom C1.1a, a fig-… or a tab-…")],
+    results: Results,
+    form: Annotated[str, typer.Option("--format", help="bibtex, csl, latex or markdown.")] = "bibtex",
+    url: Annotated[str, typer.Option("--url", help="Where the page is published, for a link to the part.")] = "",
+) -> None:
+    """Print the sentence that a part of a report says, with its scope and report id, and the citation."""
+    from seqbench.judge.report import build
+    from seqbench.judge.report import cite as citing
+
+    typer.echo(citing.cite(build.build_folder(results), name, form=form, url=url), nl=False)
 
 
 @app.command("list")
@@ -417,10 +434,13 @@ def _print_verdicts(results: Path, *, as_json: bool) -> None:
         terminal.paragraph(f"{row['name']}  {row['verdict']}", row["wording"], row["qualification"])
 
 
-def _report(results: Path, out: Path) -> None:
-    from seqbench.judge.report import build
+def _report(results: Path, out: Path, *, ro_crate: bool = False) -> None:
+    from seqbench.judge.report import build, crate
 
-    typer.echo(build.write(build.build_folder(results), out))
+    report = build.build_folder(results)
+    typer.echo(build.write(report, out))
+    if ro_crate:
+        typer.echo(crate.write(report, out))
 
 
 def _folders(tasks: Path | None) -> tuple[Path, ...]:

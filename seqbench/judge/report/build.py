@@ -23,7 +23,7 @@ from seqbench.judge.claims.base import ClaimVerdict, bayesian_line, given, inter
 from seqbench.judge.evidence import finite
 from seqbench.judge.figures import FIGURES, style
 from seqbench.judge.posterior import CONFIDENT
-from seqbench.judge.report import svg, verdicts
+from seqbench.judge.report import exports, svg, verdicts
 from seqbench.judge.table import Tables
 from seqbench.plan import Study, left_out
 from seqbench.record import Record
@@ -150,6 +150,7 @@ def write(report: Report, out: Path) -> Path:
     }
     content |= {f"data/{item.name}.csv": item.csv for item in report.figures}
     content |= {f"figures/{item.name}.svg": item.file for item in report.figures}
+    content |= exports.files(report)
     try:
         for name, text in content.items():
             path = out / name
