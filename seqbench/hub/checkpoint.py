@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import torch
 import transformers
 from torch import nn
 from transformers import PreTrainedTokenizerFast
+from transformers.utils import logging
 
 import seqbench
 from seqbench import registry
 from seqbench.errors import CheckpointError, InvalidInput, SeqbenchError
 from seqbench.hub.card import Facts, model_card
-from seqbench.hub.configuration import SeqbenchConfig, spec_of
+from seqbench.hub.configuration import SeqbenchConfig
 from seqbench.hub.modeling import SeqbenchForCausalLM
 from seqbench.hub.tokenizer import make_tokenizer, vocabulary_of, vocabulary_sha256
 from seqbench.measure.models.base import ModelSpec
@@ -42,7 +44,8 @@ def wrap(
             "give one that reads and predicts these characters"
         )
     variant = parse(model_name)
-    options = {} if spec.options is None else {field.name: getattr(spec.options, field.name) for field in fields(spec.options)}  # type: ignore[arg-type]
+    chosen: Any = spec.options
+    options = {} if chosen is None else {field.name: getattr(chosen, field.name) for field in fields(chosen)}
     config = SeqbenchConfig(
         model=variant.name,
         options={name: value for name, value in options.items() if value is not None},
@@ -56,7 +59,9 @@ def wrap(
         dtype=next(model.parameters()).dtype,
     )
     _check_shapes(model, config)
-    return SeqbenchForCausalLM(config, model).eval(), make_tokenizer(vocabulary)
+    wrapped = SeqbenchForCausalLM(config, model)
+    wrapped.eval()  # type: ignore[no-untyped-call]
+    return wrapped, make_tokenizer(vocabulary)
 
 
 def save(
@@ -68,7 +73,8 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
-    model.save_pretrained(folder)
+    with _without_bars():
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text(model_card(model, facts or Facts()), encoding="utf-8")
     names = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -90,7 +96,8 @@ def load(folder: Path) -> tuple[SeqbenchForCausalLM, PreTrainedTokenizerFast]:
     """
     _verify(folder)
     try:
-        model = SeqbenchForCausalLM.from_pretrained(folder, local_files_only=True)
+        with _without_bars():
+            model = SeqbenchForCausalLM.from_pretrained(folder, local_files_only=True)
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     except SeqbenchError:
         raise
@@ -126,13 +133,29 @@ def _verify(folder: Path) -> None:
         wrong = [name for name, digest in files.items() if _sha256(folder / name) != digest]
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
-        raise CheckpointError(f"{folder.name} lacks {missing} and is no complete checkpoint; save the model again") from error
+        raise CheckpointError(
+            f"{folder.name} lacks {missing} and is no complete checkpoint; save the model again"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder.name}/{MANIFEST} cannot be read ({_reason(error)}); save the model again") from error
+        raise CheckpointError(
+            f"{folder.name}/{MANIFEST} cannot be read ({_reason(error)}); save the model again"
+        ) from error
     if wrong:
         raise CheckpointError(
             f"{folder.name} is not what was saved: {', '.join(wrong)} changed since; save the model again"
         )
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Within this block the library shows no progress; afterwards it shows what it showed before."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _sha256(path: Path) -> str:

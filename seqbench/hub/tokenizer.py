@@ -15,18 +15,21 @@ def make_tokenizer(vocabulary: str) -> PreTrainedTokenizerFast:
     """Return the tokenizer whose id i is the i-th character.
 
     Where U+FFFD is among them it stands for every character that is not, and pads, to the left; `attention_mask` tells
-    padding from it. Without it other characters are refused by `encode`, and there is no padding.
+    padding from it, and `decode` leaves it out where it skips special tokens. Without it other characters are refused
+    by `encode`, and there is no padding.
     Raises InvalidInput for a vocabulary that is empty or names a character twice.
     """
-    twice = sorted({character for character in vocabulary if vocabulary.count(character) > 1})
+    twice = "".join(dict.fromkeys(character for character in vocabulary if vocabulary.count(character) > 1))
     if not vocabulary or twice:
-        raise InvalidInput(f"a vocabulary names each character once; {''.join(twice)!r} stand twice, or it is empty")
+        raise InvalidInput(
+            f"a vocabulary has each character once; {f'{twice!r} stands twice' if twice else 'it is empty'}"
+        )
     stand_in = REPLACEMENT if REPLACEMENT in vocabulary else None
     ids = {character: place for place, character in enumerate(vocabulary)}
     rust = Tokenizer(WordLevel(ids, unk_token=stand_in) if stand_in else WordLevel(ids))
     rust.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
     rust.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=rust,
         unk_token=stand_in,
         pad_token=stand_in,
