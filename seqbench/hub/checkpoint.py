@@ -21,11 +21,14 @@ from seqbench.hub.card import Facts, model_card
 from seqbench.hub.configuration import SeqbenchConfig
 from seqbench.hub.modeling import SeqbenchForCausalLM
 from seqbench.hub.tokenizer import make_tokenizer, vocabulary_of, vocabulary_sha256
+from seqbench.measure import models
 from seqbench.measure.models.base import ModelSpec
-from seqbench.variant import parse
+from seqbench.variant import Scalar, Variant, parse
 
 MANIFEST = "seqbench.json"
 SCHEMA = "seqbench.checkpoint/1"
+FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+"""What the manifest vouches for; the card is for people, who may add to it."""
 
 
 def wrap(
@@ -35,20 +38,22 @@ def wrap(
 
     model_name: the variant that `spec` was made for, as `lstm@forget_bias=1`. vocabulary: the character of id i stands
     at i. seed: of its first weights, for whoever builds the model anew.
-    Raises InvalidInput for a vocabulary of another size than the spec's, a model that reads floats, an encoder, and a
-    model that is not what the spec builds.
+    Raises InvalidInput for a vocabulary of another size than the spec's, a model that reads floats, an encoder, a name
+    of other options than the spec's, and a model that is not what the spec builds.
     """
-    if spec.inputs is not None or spec.vocab != spec.outputs or spec.vocab != len(vocabulary):
+    if spec.inputs is not None:
+        raise InvalidInput(
+            f"a model that reads {spec.inputs} numbers at every position reads no text; give one of tokens"
+        )
+    if not spec.vocab == spec.outputs == len(vocabulary):
         raise InvalidInput(
             f"a model of {spec.vocab} tokens in and {spec.outputs} out does not fit {len(vocabulary)} characters; "
-            "give one that reads and predicts these characters"
+            "give one that reads and predicts these"
         )
     variant = parse(model_name)
-    chosen: Any = spec.options
-    options = {} if chosen is None else {field.name: getattr(chosen, field.name) for field in fields(chosen)}
     config = SeqbenchConfig(
         model=variant.name,
-        options={name: value for name, value in options.items() if value is not None},
+        options=_options(variant, spec),
         model_sha256=registry.source_sha256(variant.name) if registry.is_path(variant.name) else None,
         vocab_size=spec.vocab,
         hidden_size=spec.width,
@@ -77,13 +82,12 @@ def save(
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text(model_card(model, facts or Facts()), encoding="utf-8")
-    names = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
     manifest = {
         "schema": SCHEMA,
         "seqbench": seqbench.__version__,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "files": {name: _sha256(folder / name) for name in names},
+        "files": {name: _sha256(folder / name) for name in FILES},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
@@ -112,6 +116,22 @@ def load(folder: Path) -> tuple[SeqbenchForCausalLM, PreTrainedTokenizerFast]:
     return model, tokenizer
 
 
+def _options(variant: Variant, spec: ModelSpec) -> dict[str, Scalar]:
+    """Return the options of a spec, defaults included. Raises InvalidInput for those of another variant."""
+    sizes = {"vocab": spec.vocab, "outputs": spec.outputs, "width": spec.width, "layers": spec.layers}
+    named = _given(models.spec_for(variant, **sizes).options)
+    given = named if spec.options is None else _given(spec.options)
+    if given != named:
+        raise InvalidInput(f"{variant} is not the model that the spec is of, whose options are {given}; name that one")
+    return given
+
+
+def _given(options: Any) -> dict[str, Scalar]:
+    """Return what a model file's `Options` say, without what is left to the model."""
+    named = {} if options is None else {field.name: getattr(options, field.name) for field in fields(options)}
+    return {name: value for name, value in named.items() if value is not None}
+
+
 def _check_shapes(model: nn.Module, config: SeqbenchConfig) -> None:
     """Refuse a model that is not what its configuration builds."""
     built = SeqbenchForCausalLM(config).network
@@ -130,6 +150,7 @@ def _verify(folder: Path) -> None:
         if manifest["schema"] != SCHEMA:
             raise CheckpointError(f"{folder.name} is of schema {manifest['schema']}, this version reads {SCHEMA}")
         files = dict(manifest["files"])
+        unnamed = [name for name in FILES if name not in files]
         wrong = [name for name, digest in files.items() if _sha256(folder / name) != digest]
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
@@ -140,6 +161,8 @@ def _verify(folder: Path) -> None:
         raise CheckpointError(
             f"{folder.name}/{MANIFEST} cannot be read ({_reason(error)}); save the model again"
         ) from error
+    if unnamed:
+        raise CheckpointError(f"{folder.name}/{MANIFEST} vouches for no {', '.join(unnamed)}; save the model again")
     if wrong:
         raise CheckpointError(
             f"{folder.name} is not what was saved: {', '.join(wrong)} changed since; save the model again"

@@ -1,8 +1,6 @@
 """A tokenizer of characters: one id per character of a vocabulary, U+FFFD for every other one."""
 
 import hashlib
-from collections.abc import Sequence
-
 from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
@@ -48,7 +46,7 @@ def vocabulary_sha256(vocabulary: str) -> str:
     return hashlib.sha256(vocabulary.encode()).hexdigest()
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[Sequence[int], str]:
+def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[list[int], str]:
     """Return the ids of a text and which of its characters, each once, became U+FFFD.
 
     Raises InvalidInput where they cannot, for want of U+FFFD in the vocabulary.
