@@ -1,6 +1,7 @@
 """A tokenizer of characters: one id per character of a vocabulary, U+FFFD for every other one."""
 
 import hashlib
+
 from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
