@@ -191,6 +191,8 @@ def report(
     if len(results) == 1:
         _report(results[0], out, ro_crate=ro_crate)
         return
+    from seqbench.errors import UsageError
+
     if ro_crate:
         raise UsageError("an RO-Crate describes one study; give --results once, or leave --ro-crate out")
     from seqbench.judge.report import compare
