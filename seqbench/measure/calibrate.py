@@ -57,7 +57,8 @@ def step_seconds(cell: Cell, *, context: Context) -> float:
     optimiser = training.optimiser_of(model, learning_rate=RATE)
 
     def step(number: int) -> None:
-        batch = subject.sample(stream("calibration", cell.task, cell.length, number), cell.batch, cell.length)
+        rng = stream("calibration", cell.task, cell.length, number)
+        batch = subject.sample(rng, cell.batch, cell.tokens_per_sequence)
         training.step_of(model, batch, optimiser, clip_norm=1.0).tolist()  # waits for the device
 
     step(0)
