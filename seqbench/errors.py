@@ -5,6 +5,7 @@ SeqbenchError                 exit code 1
 │   ├── UnknownName           a name that no registry knows
 │   ├── InvalidInput          a card, suite, cell or option with missing, unknown or impossible entries
 │   └── CorpusError           a text that cannot be read, found or used
+├── CheckpointError           a saved model that is damaged, incomplete or not what it was
 ├── ContractError             a model, generator, probe, claim or figure that lacks its contract
 └── StoreError                the study folder cannot be read or written as asked
     ├── CorruptRecord         a file that is not a record of this schema
@@ -35,6 +36,10 @@ class InvalidInput(UsageError):
 
 class CorpusError(UsageError):
     """A text that cannot be read, found or used."""
+
+
+class CheckpointError(SeqbenchError):
+    """A saved model that is damaged, incomplete, or not what it was when it was saved."""
 
 
 class ContractError(SeqbenchError):
