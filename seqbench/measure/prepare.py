@@ -44,6 +44,7 @@ class Prepared:
     """A cell set up. structural: why this model cannot stand before this task at all, or nothing."""
 
     subject: Subject
+    spec: ModelSpec
     card: TaskCard
     facts: ModelFacts
     structural: str
@@ -94,7 +95,7 @@ def prepare(cell: Cell, context: Context) -> Prepared:
         or _uncarried(subject)
     )
     facts = _facts(model, spec, named=named, cell=cell, matched=matched)
-    return Prepared(subject=subject, card=card, facts=facts, structural=structural)
+    return Prepared(subject=subject, spec=spec, card=card, facts=facts, structural=structural)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from seqbench.measure.probes import PROBES, samples, training_curves
 from seqbench.measure.probes.base import Subject, Watch
 from seqbench.measure.probes.bits_per_character import surprisal
 from seqbench.measure.seeds import stream
-from seqbench.measure.training import Evaluation, History, Stopping
+from seqbench.measure.training import Evaluation, History, Progress, Stopping
 from seqbench.plan import Planned, needs_corpus
 from seqbench.record import Measurement, ModelFacts, Record, Sample, Status
 
@@ -82,7 +82,7 @@ def _measure(cell: Cell, context: Context) -> _Finding:
         return _Finding(status=_status(history, card), measurements=found, model=prepared.facts)
     watch = _watch(probe, subject)
     if cell.training is not None:
-        history, seen = _train(subject, cell.training, card, watch=watch.look if watch else None)
+        history, seen = train(subject, cell.training, card, watch=watch.look if watch else None)
         subject = replace(subject, history=history, seen=seen)
     status = _status(subject.history, card)
     texts: tuple[Sample, ...] = ()
@@ -117,10 +117,18 @@ def _watch(probe: ModuleType | None, subject: Subject) -> Watch | None:
     return None if offered is None else cast("Watch", offered(subject))
 
 
-def _train(
-    subject: Subject, config: TrainConfig, card: TaskCard, *, watch: Callable[[nn.Module, int], object] | None
+def train(
+    subject: Subject,
+    config: TrainConfig,
+    card: TaskCard,
+    *,
+    watch: Callable[[nn.Module, int], object] | None = None,
+    follow: Callable[[Progress], bool] | None = None,
 ) -> tuple[History, Tensor | None]:
-    """Train on the streams that task, length and seed name; return the history and the characters seen, if any."""
+    """Train on the streams that task, length and seed name; return the history and the characters seen, if any.
+
+    watch, follow: as `training.train` has them.
+    """
     consumed: list[Tensor] = []
     draw = _carried_on(subject, config) if config.carry else partial(_drawn, subject, config)
 
@@ -137,7 +145,9 @@ def _train(
         keep_best=needs_corpus(card),
     )
     evaluate = _evaluation(subject, config, card, chance_loss=stopping.chance_loss)
-    history = training.train(subject.model, batches, config, evaluate=evaluate, stopping=stopping, watch=watch)
+    history = training.train(
+        subject.model, batches, config, evaluate=evaluate, stopping=stopping, watch=watch, follow=follow
+    )
     return history, torch.cat([part.flatten() for part in consumed]) if consumed else None
 
 

@@ -322,7 +322,7 @@ def longest_repeated(text: str) -> int:
 
 
 def repeated_share(text: str, n: int) -> float:
-    """Return the share of a text's n-grams that stand earlier in it, 1 - distinct-n (Li et al. 2016); NaN without any."""
+    """Return the share of a text's n-grams that stand earlier in it: 1 - distinct-n (Li et al. 2016), NaN of none."""
     grams = [text[start : start + n] for start in range(len(text) - n + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else float("nan")
 
