@@ -261,9 +261,12 @@ def generate(
     if every:
         _side_by_side(samples, results, corpus=corpus, split=split, minutes=max_minutes or 2.0, width=width or 128)
         return
+    from transformers.utils import logging
+
     from seqbench import generate as generators
     from seqbench import terminal
 
+    logging.disable_progress_bar()  # of files read and written: only training takes long here
     wanted = generators.Wanted(
         model=model,
         corpus=corpus,

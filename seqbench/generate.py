@@ -43,6 +43,8 @@ PASSES = 30
 EVALUATIONS = 30
 SHARE_OF_TIME = 0.9
 """Of the minutes given, so many are planned with steps as timed beforehand; the rest is for scoring and surprises."""
+SHARE_TIMED = 0.02
+"""For such a share of the minutes the steps are timed: a few alone may meet a machine that is busy for a moment."""
 WIDTHS = {"lstm": 384}
 LAYERS = {"transformer": 4, "tcn": 6, "mingru": 2, "minlstm": 2, "lru": 2, "linear_attention": 2}
 RATES = {"transformer": 1e-3, "linear_attention": 1e-3, "rnn": 1e-3}
@@ -301,7 +303,7 @@ def _train(
     """Train the subject's model in place; its schedule is made to end within the minutes, which end it in any case."""
     begun = clock()
     ends = begun + 60 * minutes
-    per_step = calibrate.step_seconds(cell, context=context)
+    per_step = calibrate.step_seconds(cell, context=context, at_least=SHARE_TIMED * 60 * minutes)
     steps = min(config.steps, max(1, int(SHARE_OF_TIME * (ends - clock()) / per_step)))
     shortened = config.model_copy(update={"steps": steps, "evaluate_every": max(1, steps // EVALUATIONS)})
     with progressing(steps) as show:

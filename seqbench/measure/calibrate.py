@@ -49,8 +49,8 @@ def is_timed(cell: Cell) -> bool:
     return cell.training is not None and not trains_itself
 
 
-def step_seconds(cell: Cell, *, context: Context) -> float:
-    """Return the mean seconds of three training steps after a first one that does not count."""
+def step_seconds(cell: Cell, *, context: Context, at_least: float = 0.0) -> float:
+    """Return the mean seconds of three training steps, or of as many as take so long, after one that does not count."""
     torch.set_num_threads(context.environment.threads)
     subject = prepare(cell, context).subject
     model = subject.model.train()
@@ -63,6 +63,8 @@ def step_seconds(cell: Cell, *, context: Context) -> float:
 
     step(0)
     begun = time.monotonic()
-    for number in range(STEPS):
-        step(1 + number)
-    return (time.monotonic() - begun) / STEPS
+    number = 0
+    while number < STEPS or time.monotonic() - begun < at_least:
+        number += 1
+        step(number)
+    return (time.monotonic() - begun) / number
