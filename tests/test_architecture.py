@@ -53,6 +53,7 @@ ROWS = (
     ),
     ("judge.claims", "judge.figures"),
     ("judge.report",),
+    ("hub",),
     ("catalogue", "terminal", "cli", "__main__", "__init__"),
 )
 EXTERNAL = {
@@ -65,7 +66,8 @@ EXTERNAL = {
     6: {"numpy", "pandas", "scipy"},
     7: {"numpy", "pandas", "scipy", "seaborn", "matplotlib"},
     8: {"numpy", "pandas", "scipy", "seaborn", "matplotlib", "jinja2", "markupsafe"},
-    9: {"typer", "rich"},
+    9: {"torch", "transformers", "tokenizers", "huggingface_hub"},
+    10: {"typer", "rich"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
@@ -136,6 +138,14 @@ def test_libraries_stay_in_their_row(path):
 def test_judging_knows_nothing_of_measuring(path):
     """The wall between the halves is a file format: no judging module imports a measuring one."""
     assert not {name for name in own_imports(path) if within(name, "measure") or within(name, "hub")}
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if within(name_of(p), "hub")], ids=name_of)
+def test_the_hub_knows_models_and_no_cells(path):
+    """The bridge to transformers imports rows 1 to 5 and the library: no runner, nothing that judges, no report."""
+    far = {name for name in own_imports(path) if is_module(f"seqbench.{name}") and 5 <= row_of(name) < row_of("hub")}
+    outside = {name.split(".")[0] for name in imports_of(path)} - {"seqbench"} - set(sys.stdlib_module_names)
+    assert (far, outside - EXTERNAL[9] - EXTERNAL[3]) == (set(), set())
 
 
 @pytest.mark.parametrize(

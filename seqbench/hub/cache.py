@@ -20,7 +20,7 @@ from seqbench.measure.models.base import tensors_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
-    """Rows of a batch that share a state. rows: ascending. state: of those rows in that order; None before any token."""
+    """Rows of a batch that share a state. rows: ascending. state: of these, in that order; None before any token."""
 
     rows: tuple[int, ...]
     state: Any
@@ -53,7 +53,7 @@ class RecurrentCache(Cache):
         self.length += columns
 
     def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002 - one state for all layers
-        """Return how many columns were read, padding included: what the library cuts from a prompt that it continues."""
+        """Return how many columns were read, padding included; the library cuts them from a prompt that goes on."""
         return self.length
 
     def get_max_length(self, layer_idx: int | None = None) -> int:  # noqa: ARG002 - as above

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,23 @@ import torch
 import transformers
 from torch import nn
 from transformers import PreTrainedTokenizerFast
+from transformers.utils import logging
 
 import seqbench
 from seqbench import registry
 from seqbench.errors import CheckpointError, InvalidInput, SeqbenchError
 from seqbench.hub.card import Facts, model_card
-from seqbench.hub.configuration import SeqbenchConfig, spec_of
+from seqbench.hub.configuration import SeqbenchConfig
 from seqbench.hub.modeling import SeqbenchForCausalLM
 from seqbench.hub.tokenizer import make_tokenizer, vocabulary_of, vocabulary_sha256
+from seqbench.measure import models
 from seqbench.measure.models.base import ModelSpec
-from seqbench.variant import parse
+from seqbench.variant import Scalar, Variant, parse
 
 MANIFEST = "seqbench.json"
 SCHEMA = "seqbench.checkpoint/1"
+FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+"""What the manifest vouches for; the card is for people, who may add to it."""
 
 
 def wrap(
@@ -33,19 +38,22 @@ def wrap(
 
     model_name: the variant that `spec` was made for, as `lstm@forget_bias=1`. vocabulary: the character of id i stands
     at i. seed: of its first weights, for whoever builds the model anew.
-    Raises InvalidInput for a vocabulary of another size than the spec's, a model that reads floats, an encoder, and a
-    model that is not what the spec builds.
+    Raises InvalidInput for a vocabulary of another size than the spec's, a model that reads floats, an encoder, a name
+    of other options than the spec's, and a model that is not what the spec builds.
     """
-    if spec.inputs is not None or spec.vocab != spec.outputs or spec.vocab != len(vocabulary):
+    if spec.inputs is not None:
+        raise InvalidInput(
+            f"a model that reads {spec.inputs} numbers at every position reads no text; give one of tokens"
+        )
+    if not spec.vocab == spec.outputs == len(vocabulary):
         raise InvalidInput(
             f"a model of {spec.vocab} tokens in and {spec.outputs} out does not fit {len(vocabulary)} characters; "
-            "give one that reads and predicts these characters"
+            "give one that reads and predicts these"
         )
     variant = parse(model_name)
-    options = {} if spec.options is None else {field.name: getattr(spec.options, field.name) for field in fields(spec.options)}  # type: ignore[arg-type]
     config = SeqbenchConfig(
         model=variant.name,
-        options={name: value for name, value in options.items() if value is not None},
+        options=_options(variant, spec),
         model_sha256=registry.source_sha256(variant.name) if registry.is_path(variant.name) else None,
         vocab_size=spec.vocab,
         hidden_size=spec.width,
@@ -56,7 +64,9 @@ def wrap(
         dtype=next(model.parameters()).dtype,
     )
     _check_shapes(model, config)
-    return SeqbenchForCausalLM(config, model).eval(), make_tokenizer(vocabulary)
+    wrapped = SeqbenchForCausalLM(config, model)
+    wrapped.eval()  # type: ignore[no-untyped-call]
+    return wrapped, make_tokenizer(vocabulary)
 
 
 def save(
@@ -68,16 +78,16 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
-    model.save_pretrained(folder)
+    with _without_bars():
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text(model_card(model, facts or Facts()), encoding="utf-8")
-    names = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
     manifest = {
         "schema": SCHEMA,
         "seqbench": seqbench.__version__,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "files": {name: _sha256(folder / name) for name in names},
+        "files": {name: _sha256(folder / name) for name in FILES},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
@@ -90,7 +100,8 @@ def load(folder: Path) -> tuple[SeqbenchForCausalLM, PreTrainedTokenizerFast]:
     """
     _verify(folder)
     try:
-        model = SeqbenchForCausalLM.from_pretrained(folder, local_files_only=True)
+        with _without_bars():
+            model = SeqbenchForCausalLM.from_pretrained(folder, local_files_only=True)
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     except SeqbenchError:
         raise
@@ -103,6 +114,22 @@ def load(folder: Path) -> tuple[SeqbenchForCausalLM, PreTrainedTokenizerFast]:
             f"{model.config.vocab_size}; put the model's own tokenizer beside it"
         )
     return model, tokenizer
+
+
+def _options(variant: Variant, spec: ModelSpec) -> dict[str, Scalar]:
+    """Return the options of a spec, defaults included. Raises InvalidInput for those of another variant."""
+    sizes = {"vocab": spec.vocab, "outputs": spec.outputs, "width": spec.width, "layers": spec.layers}
+    named = _given(models.spec_for(variant, **sizes).options)
+    given = named if spec.options is None else _given(spec.options)
+    if given != named:
+        raise InvalidInput(f"{variant} is not the model that the spec is of, whose options are {given}; name that one")
+    return given
+
+
+def _given(options: Any) -> dict[str, Scalar]:
+    """Return what a model file's `Options` say, without what is left to the model."""
+    named = {} if options is None else {field.name: getattr(options, field.name) for field in fields(options)}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _check_shapes(model: nn.Module, config: SeqbenchConfig) -> None:
@@ -123,16 +150,35 @@ def _verify(folder: Path) -> None:
         if manifest["schema"] != SCHEMA:
             raise CheckpointError(f"{folder.name} is of schema {manifest['schema']}, this version reads {SCHEMA}")
         files = dict(manifest["files"])
+        unnamed = [name for name in FILES if name not in files]
         wrong = [name for name, digest in files.items() if _sha256(folder / name) != digest]
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
-        raise CheckpointError(f"{folder.name} lacks {missing} and is no complete checkpoint; save the model again") from error
+        raise CheckpointError(
+            f"{folder.name} lacks {missing} and is no complete checkpoint; save the model again"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder.name}/{MANIFEST} cannot be read ({_reason(error)}); save the model again") from error
+        raise CheckpointError(
+            f"{folder.name}/{MANIFEST} cannot be read ({_reason(error)}); save the model again"
+        ) from error
+    if unnamed:
+        raise CheckpointError(f"{folder.name}/{MANIFEST} vouches for no {', '.join(unnamed)}; save the model again")
     if wrong:
         raise CheckpointError(
             f"{folder.name} is not what was saved: {', '.join(wrong)} changed since; save the model again"
         )
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Within this block the library shows no progress; afterwards it shows what it showed before."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _sha256(path: Path) -> str:

@@ -13,7 +13,7 @@ from seqbench.variant import Scalar, Variant
 
 
 @strict
-class SeqbenchConfig(PreTrainedConfig):
+class SeqbenchConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """A model of the suite by name, options and sizes.
 
     model: registered name, as `lstm` or `block:gru`, or `path/to/file.py:build`, whose source has the `model_sha256`.
@@ -75,7 +75,9 @@ def spec_of(config: SeqbenchConfig) -> ModelSpec:
         hidden=config.intermediate_size,
     )
     if not spec.causal:
-        raise InvalidInput(f"{config.model} with causal=false sees what comes after and cannot write text; leave it out")
+        raise InvalidInput(
+            f"{config.model} with causal=false sees what comes after and cannot write text; leave it out"
+        )
     return spec
 
 

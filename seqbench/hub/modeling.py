@@ -2,27 +2,28 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import Cache, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
-from transformers.utils import can_return_tuple
+from transformers.utils.generic import can_return_tuple
 
 from seqbench.errors import CheckpointError, InvalidInput
 from seqbench.hub.cache import Group, RecurrentCache, select
 from seqbench.hub.configuration import SeqbenchConfig, spec_of, variant_of
 from seqbench.measure import models
 
-_CACHE = next(
+CACHE_NAME = next(
     name
     for name in ("cache", "past_key_values")  # renamed in transformers 5.24
     if name in {field.name for field in fields(CausalLMOutputWithPast)}
 )
+"""What this version of the library calls a cache, in a call and in an answer."""
 
 
-class SeqbenchForCausalLM(PreTrainedModel, GenerationMixin):
+class SeqbenchForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
     """Embedding, body and head as the suite builds them, behind the library's interface.
 
     network: a module that `config` describes; built with the weights of `config.initial_seed` where none is given.
@@ -33,41 +34,47 @@ class SeqbenchForCausalLM(PreTrainedModel, GenerationMixin):
     config_class = SeqbenchConfig
     base_model_prefix = "network"
     _is_stateful = True  # decoding that guesses ahead would have to take a state back
-    _tied_weights_keys: ClassVar[dict[str, str]] = {}
 
     def __init__(self, config: SeqbenchConfig, network: nn.Module | None = None) -> None:
         super().__init__(config)
         self.network = _built(config) if network is None else network
-        for part in (*self.network.modules(), *self.network.parameters(), *self.network.buffers()):
-            part._is_hf_initialized = True  # type: ignore[assignment] # else the library draws weights of its own
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
         """Return False: the library would hand over a cache of keys and values, and reorder that one alone."""
         return False
 
-    @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Draw no weights, for building drew them; what was exchanged while loading and is not from the file is missing.
+        """Draw nothing: building the network drew its weights, and loading refuses a file that lacks one."""
 
-        Buffers that no file holds are made again. Raises CheckpointError for weights that the file lacks.
+    @classmethod
+    def from_pretrained(cls, *place: Any, output_loading_info: bool = False, **keywords: Any) -> Any:
+        """Return the model that was saved, as the library's method does; all its weights are from safetensors.
+
+        Raises CheckpointError for weights that the file lacks, has over or has in another shape, and what `spec_of`
+        raises.
         """
-        if module is not self:
-            return
-        volatile = {name for name, _ in self.named_non_persistent_buffers()}
-        values = dict((*self.named_parameters(), *self.named_buffers()))
-        empty = [name for name, value in values.items() if not getattr(value, "_is_hf_initialized", False)]
-        missing = sorted(set(empty) - volatile)
-        if missing:
-            raise CheckpointError(f"the checkpoint lacks {', '.join(missing)}; save the model again")
-        if empty:
-            made = dict(_built(self.config).named_buffers(prefix=self.base_model_prefix))
-            for name in empty:
-                values[name].copy_(made[name])
+        loading = cast("Any", super().from_pretrained)  # typed for the model alone
+        model, told = loading(*place, output_loading_info=True, **{**keywords, "use_safetensors": True})
+        wrong = {kind: sorted(map(str, told[f"{kind}_keys"])) for kind in ("missing", "unexpected", "mismatched")}
+        if any(wrong.values()):
+            listed = "; ".join(f"{kind} {', '.join(names[:3])}" for kind, names in wrong.items() if names)
+            raise CheckpointError(f"the weights are not those of the {model.config.model} ({listed}); save it again")
+        model._finish_loading()
+        return (model, told) if output_loading_info else model
+
+    @torch.no_grad()
+    def _finish_loading(self) -> None:
+        """Make again what no file holds, and join the weights of recurrent cells as cuDNN wants them."""
+        saved, made = self.network.state_dict(), None
+        for name, buffer in self.network.named_buffers():
+            if name not in saved:
+                made = made or dict(_built(self.config).named_buffers())
+                buffer.copy_(made[name])
         for part in self.network.modules():
             if isinstance(part, nn.RNNBase):
-                part.flatten_parameters()  # loading took the weights apart, and cuDNN would join them at every call
+                part.flatten_parameters()
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the table of tokens. Raises InvalidInput for a model without one."""
@@ -76,11 +83,12 @@ class SeqbenchForCausalLM(PreTrainedModel, GenerationMixin):
             raise InvalidInput(f"{self.config.model} has no table of tokens")
         return table
 
-    @can_return_tuple
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
+        *,
         past_key_values: Cache | None = None,
         cache: Cache | None = None,
         labels: Tensor | None = None,
@@ -108,7 +116,8 @@ class SeqbenchForCausalLM(PreTrainedModel, GenerationMixin):
         if labels is not None:
             loss = self.loss_function(logits.contiguous(), labels, vocab_size=self.config.vocab_size, **loss_options)
         chosen = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        return CausalLMOutputWithPast(loss=loss, logits=logits[:, chosen], **{_CACHE: after})
+        carried: Any = {CACHE_NAME: after}
+        return CausalLMOutputWithPast(loss=loss, logits=logits[:, chosen], **carried)
 
     def _read(
         self, tokens: Tensor, mask: Tensor | None, before: RecurrentCache, *, keep: bool

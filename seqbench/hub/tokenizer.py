@@ -1,7 +1,6 @@
 """A tokenizer of characters: one id per character of a vocabulary, U+FFFD for every other one."""
 
 import hashlib
-from collections.abc import Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import WordLevel
@@ -15,18 +14,21 @@ def make_tokenizer(vocabulary: str) -> PreTrainedTokenizerFast:
     """Return the tokenizer whose id i is the i-th character.
 
     Where U+FFFD is among them it stands for every character that is not, and pads, to the left; `attention_mask` tells
-    padding from it. Without it other characters are refused by `encode`, and there is no padding.
+    padding from it, and `decode` leaves it out where it skips special tokens. Without it other characters are refused
+    by `encode`, and there is no padding.
     Raises InvalidInput for a vocabulary that is empty or names a character twice.
     """
-    twice = sorted({character for character in vocabulary if vocabulary.count(character) > 1})
+    twice = "".join(dict.fromkeys(character for character in vocabulary if vocabulary.count(character) > 1))
     if not vocabulary or twice:
-        raise InvalidInput(f"a vocabulary names each character once; {''.join(twice)!r} stand twice, or it is empty")
+        raise InvalidInput(
+            f"a vocabulary has each character once; {f'{twice!r} stands twice' if twice else 'it is empty'}"
+        )
     stand_in = REPLACEMENT if REPLACEMENT in vocabulary else None
     ids = {character: place for place, character in enumerate(vocabulary)}
     rust = Tokenizer(WordLevel(ids, unk_token=stand_in) if stand_in else WordLevel(ids))
     rust.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
     rust.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=rust,
         unk_token=stand_in,
         pad_token=stand_in,
@@ -45,7 +47,7 @@ def vocabulary_sha256(vocabulary: str) -> str:
     return hashlib.sha256(vocabulary.encode()).hexdigest()
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[Sequence[int], str]:
+def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[list[int], str]:
     """Return the ids of a text and which of its characters, each once, became U+FFFD.
 
     Raises InvalidInput where they cannot, for want of U+FFFD in the vocabulary.
