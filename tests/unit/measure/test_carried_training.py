@@ -39,7 +39,9 @@ def test_each_row_of_a_text_goes_on_where_it_ended():
     assert torch.equal(first.targets[:, -1], second.inputs[:, 0])
     read = rows_of(text.streams(stream("a"), batch=4, window=10, text=TEXT), 100)
     doubled = np.concatenate([TEXT.train, TEXT.train, TEXT.train])
-    starts = [int(np.flatnonzero([(doubled[i : i + 1000] == row.numpy()).all() for i in range(900)])[0]) for row in read]
+    starts = [
+        int(np.flatnonzero([(doubled[i : i + 1000] == row.numpy()).all() for i in range(900)])[0]) for row in read
+    ]
     assert [(start - starts[0]) % 900 for start in starts] == [0, 225, 450, 675]
 
 

@@ -91,7 +91,9 @@ def test_the_step_of_a_cell_equals_the_model(name):
     assert torch.allclose(torch.stack(stepped), whole, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "grows"), [("lstm", False), ("tcn", False), ("transformer", True), ("hf:llama", True)])
+@pytest.mark.parametrize(
+    ("name", "grows"), [("lstm", False), ("tcn", False), ("transformer", True), ("hf:llama", True)]
+)
 def test_a_growing_state_is_told_by_looking(name, grows):
     """Keys and values grow with every token, states of cells and of convolutions do not."""
     assert samples.grows(model_of(name)) is grows
@@ -224,7 +226,7 @@ def test_the_longest_repeated_span_may_overlap_itself(text, longest):
 
 
 def test_repeated_grams_are_those_that_were_there_before():
-    """"ababab" has five 2-grams, two of them different."""
+    """Of the five 2-grams of "ababab" two are different."""
     assert samples.repeated_share("ababab", 2) == 1 - 2 / 5
     assert math.isnan(samples.repeated_share("a", 2))
 
@@ -401,7 +403,9 @@ def test_texts_change_no_number_of_a_cell():
 )
 def test_only_trained_models_of_a_text_are_asked_for_texts(changes, message):
     """Anything else is refused before it is planned."""
-    with pytest.raises(ValueError, match=message) if "training" in changes or "probe" in changes else pytest.raises(
-        InvalidInput, match=message
+    with (
+        pytest.raises(ValueError, match=message)
+        if "training" in changes or "probe" in changes
+        else pytest.raises(InvalidInput, match=message)
     ):
         record_of(samples={}, **changes)
