@@ -46,7 +46,6 @@ def _without_network(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", forbidden)
     monkeypatch.setattr(socket, "getaddrinfo", forbidden)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 def fresh(name, *, width=None, seed=3):
