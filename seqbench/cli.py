@@ -266,7 +266,7 @@ def generate(
     from seqbench import generate as generators
     from seqbench import terminal
 
-    logging.disable_progress_bar()  # of files read and written: only training takes long here
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # of files: only training takes long here
     wanted = generators.Wanted(
         model=model,
         corpus=corpus,
