@@ -111,6 +111,10 @@ class TrainConfig(BaseModel):
     clipped to a global norm, or not at all where a suite says `clip_norm = "off"`, which is None here. Every
     `evaluate_every` steps `evaluation_sequences` fresh sequences are scored, and training stops early once the card's
     `solved_at` is reached twice in a row. learning_rate: None where a rule finds it (see `RateRule`).
+    carry: truncated backpropagation through time (Williams & Peng 1990), of a text alone: each of the `batch` sequences
+    is an endless stream of the text, of which an update sees the next `window` characters (None: the cell's length) and
+    goes on from the state that the update before left, through which no gradient flows. None: every update sees
+    sequences of their own, from the empty state.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -124,6 +128,14 @@ class TrainConfig(BaseModel):
     weight_decay: Real = Field(default=0.0, ge=0)
     evaluate_every: Steps = 25
     evaluation_sequences: Sequences = 512
+    carry: Literal[True] | None = None
+    window: Length | None = None
+
+    @model_validator(mode="after")
+    def _carried(self) -> "TrainConfig":
+        if self.window is not None and self.carry is None:
+            raise ValueError(f"a window of {self.window} belongs to a carried state; give carry = true, or no window")
+        return self
 
     @property
     def rate(self) -> float:
@@ -156,6 +168,24 @@ class TimingConfig(BaseModel):
     threads: Few = 1
     warmup_seconds: Real = Field(default=0.1, ge=0, le=3600)
     decoded_tokens: Length = 64
+
+
+class SampleConfig(BaseModel):
+    """The texts that a trained model of a text writes, for people to read; they are stored in the record.
+
+    prompt: what each goes on from; None: a line end, which begins a document or a paragraph.
+    characters, texts: how long each is, without the prompt, and how many there are.
+    temperature: what logits are divided by; 0 takes the most likely character. top_k: so many of the most likely
+    characters alone are drawn from; None: from all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    characters: int = Field(default=400, gt=0, le=20_000, strict=True)
+    texts: int = Field(default=3, gt=0, le=20, strict=True)
+    temperature: Real = Field(default=0.7, ge=0, le=100)
+    top_k: Few | None = None
 
 
 class Match(BaseModel):
@@ -223,6 +253,7 @@ class Cell(BaseModel):
     timing: None but for cells of the exclusive lane, which are timed in panels.
     match: what finds the width that is built; `width` is then the reference's, and the record has the one reached.
     rate: what finds the learning rate where training gives none; the record has the one found.
+    samples: the texts that the trained model writes besides; None: none.
     Cells are ordered by their text.
     """
 
@@ -241,6 +272,13 @@ class Cell(BaseModel):
     timing: TimingConfig | None = None
     match: Match | None = None
     rate: RateRule | None = None
+    samples: SampleConfig | None = None
+
+    @model_validator(mode="after")
+    def _written_by_the_trained(self) -> "Cell":
+        if self.samples is not None and (self.training is None or self.probe is not None):
+            raise ValueError("texts are written by a model that was trained and scored; give training and no probe")
+        return self
 
     @model_validator(mode="after")
     def _nominal(self) -> "Cell":
@@ -267,6 +305,11 @@ class Cell(BaseModel):
         """Return how many sequences a step or a timed call has; 0 where the probe chooses."""
         settings = self.training or self.timing
         return settings.batch if settings else 0
+
+    @property
+    def tokens_per_sequence(self) -> int:
+        """Return how many tokens of each sequence a step of training sees; the length where nothing is trained."""
+        return (self.training.window if self.training else None) or self.length
 
     @property
     def threads(self) -> int:

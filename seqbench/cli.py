@@ -11,6 +11,8 @@ import typer
 from seqbench.errors import SeqbenchError
 
 if TYPE_CHECKING:
+    from seqbench.cell import SampleConfig
+    from seqbench.measure.conduct import Settings
     from seqbench.plan import Study
 
 DONE, ERROR, USAGE, INCOMPLETE, CHECK_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -259,6 +261,54 @@ def check(
 
 
 @app.command()
+def generate(
+    corpus: Annotated[str, typer.Option("--corpus", help="The text: a known name, a file, or a folder of .txt.")],
+    model: Annotated[str, typer.Option("--model", help="A model with its options, or path/to/file.py:build.")] = "lstm",
+    prompt: Annotated[str, typer.Option("--prompt", help="What the text goes on from.")] = "",
+    chars: Annotated[int, typer.Option("--chars", min=1, max=20_000, help="Characters to write after it.")] = 400,
+    temperature: Annotated[float, typer.Option("--temperature", min=0.0, help="0: always the most likely.")] = 0.8,
+    top_k: Annotated[int | None, typer.Option("--top-k", min=1, help="Draw from so many of the most likely.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the drawing; another one, another text.")] = 0,
+    max_minutes: Annotated[
+        float | None, typer.Option("--max-minutes", min=0.01, help="Of training; default 10, of each model of --all 2.")
+    ] = None,
+    width: Annotated[int | None, typer.Option("--width", min=1, help="Default: by model.")] = None,
+    layers: Annotated[int | None, typer.Option("--layers", min=1, help="Default: by model.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", min=1e-9, help="Default: by model.")] = None,
+    split: Split = None,
+    save: Annotated[Path | None, typer.Option("--save", help="Where the checkpoint lies; default: the cache.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Texts of every architecture, on equal tokens and on equal seconds.")
+    ] = False,
+    results: Annotated[Path, typer.Option("--results", help="The study folder of --all.")] = Path("results/generate"),
+) -> None:
+    """Write text with a character generator; one that is not there yet is trained. The text alone goes to stdout."""
+    from seqbench.cell import SampleConfig
+
+    samples = SampleConfig(prompt=prompt or None, characters=chars, temperature=temperature, top_k=top_k)
+    if every:
+        _side_by_side(samples, results, corpus=corpus, split=split, minutes=max_minutes or 2.0, width=width or 128)
+        return
+    from transformers.utils import logging
+
+    from seqbench import generate as generators
+    from seqbench import terminal
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # of files: only training takes long here
+    wanted = generators.Wanted(
+        model=model,
+        corpus=corpus,
+        split=split,
+        width=width,
+        layers=layers,
+        learning_rate=learning_rate,
+        minutes=max_minutes or 10.0,
+    )
+    writer = generators.generator(wanted, folder=save, tell=terminal.say, progressing=terminal.progressing)
+    generators.perform(writer, samples, seed=seed, show=terminal.stream, tell=terminal.say)
+
+
+@app.command()
 def doctor(
     results: Annotated[Path, typer.Option("--results", help="Where studies would be written.")] = Path("results"),
     as_json: Json = False,
@@ -375,7 +425,6 @@ def _run(
     study = _study(suite, corpus=corpus, split=split, tasks=tasks, development=development)  # before torch: two seconds
 
     from seqbench import corpus as corpora
-    from seqbench import terminal
     from seqbench.measure import conduct
     from seqbench.measure.environment import usable_cores
 
@@ -388,17 +437,49 @@ def _run(
         fit_hours=fit_hours,
         max_hours=max_hours,
     )
-    path = corpora.locate(corpus) if corpus else None
+    _conduct(study, results, settings=settings, corpus_path=corpora.locate(corpus) if corpus else None)
+
+
+def _conduct(study: "Study", results: Path, *, settings: "Settings", corpus_path: Path | None) -> None:
+    """Run a study while people watch; leave with exit code 130 where they end it."""
+    from seqbench import terminal
+    from seqbench.measure import conduct
+
     try:
         with terminal.watching() as watch:
             time_left = conduct.conduct(
-                study, results, settings=settings, corpus_path=path, started=watch.started, finished=watch.finished
+                study,
+                results,
+                settings=settings,
+                corpus_path=corpus_path,
+                started=watch.started,
+                finished=watch.finished,
             )
     except KeyboardInterrupt:
         terminal.say("seqbench: stopped; the same command goes on where it was")
         raise typer.Exit(INTERRUPTED) from None
     if waiting := time_left.waiting():
         terminal.say(waiting)
+
+
+def _side_by_side(
+    samples: "SampleConfig", results: Path, *, corpus: str, split: str | None, minutes: float, width: int
+) -> None:
+    """Run the study of every architecture's texts, and print them as the folder has them."""
+    from seqbench import corpus as corpora
+    from seqbench import gallery, terminal
+    from seqbench.measure.conduct import Settings
+    from seqbench.measure.environment import usable_cores
+
+    path = corpora.locate(corpus)
+    study = gallery.study_of(
+        gallery.Asked(corpus=corpus, split=split, samples=samples, minutes=minutes, width=width), results
+    )
+    _conduct(study, results, settings=Settings(workers=usable_cores()), corpus_path=path)
+    for heading, texts in gallery.texts(study, results):
+        terminal.paragraph(heading, *texts)
+    terminal.say(f"the records are in {results}; seqbench report --results {results} shows them beside each other")
+    _finish(results)
 
 
 def _finish(results: Path) -> None:

@@ -109,9 +109,14 @@ def known_corpus(name: str) -> KnownCorpus:
 
 
 def cache_folder() -> Path:
-    """Return the folder that downloaded texts lie in: XDG_CACHE_HOME, or ~/.cache, then seqbench/corpora."""
+    """Return the folder that downloaded texts lie in, `corpora` of the cache."""
+    return cache_home() / "corpora"
+
+
+def cache_home() -> Path:
+    """Return the folder of whatever can be made or fetched again: XDG_CACHE_HOME, or ~/.cache, then seqbench."""
     home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "seqbench" / "corpora"
+    return (Path(home) if home else Path.home() / ".cache") / "seqbench"
 
 
 def cached_copy(name: str) -> Path:

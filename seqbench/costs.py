@@ -76,6 +76,7 @@ def kind_of_steps(cell: Cell) -> tuple[object, ...]:
         cell.match,
         cell.params,
         cell.batch,
+        cell.tokens_per_sequence,
     )
 
 
@@ -140,7 +141,11 @@ def _steps(cell: Cell, training: TrainConfig) -> float:
 def step_seconds(cell: Cell) -> float:
     """Return the seconds of one training step of a cell as the model has them."""
     at_64, over_length, over_width = _STEP_MS.get(variant.parse(cell.model).name, _OTHERS)
-    size = (cell.batch / 64) * math.pow(cell.length / 100, over_length) * math.pow(cell.width / 64, over_width)
+    size = (
+        (cell.batch / 64)
+        * math.pow(cell.tokens_per_sequence / 100, over_length)
+        * math.pow(cell.width / 64, over_width)
+    )
     decoder = _DECODER_MS[0] + _DECODER_MS[1] * cell.length if cell.probe == "capacity" else 0.0
     return (cell.layers * (at_64 * size + _CALL_MS) + decoder) / 1000
 
@@ -164,5 +169,5 @@ def _panel_share(cell: Cell, timing: TimingConfig) -> float:
 def kind_of(cell: Cell) -> tuple[object, ...]:
     """Return what the time of a cell depends on: everything of it but the seed, and how its rate is found."""
     size = (cell.width, cell.layers, cell.match)
-    tests = (cell.params, cell.test_lengths)
+    tests = (cell.params, cell.test_lengths, cell.samples)
     return (cell.task, cell.probe, cell.model, cell.length, size, tests, cell.training, cell.timing)

@@ -265,8 +265,8 @@ def _check_group(
 
 def _misfit(group: Group, card: TaskCard, text: CorpusFacts | None) -> str:
     """Return why a group cannot be run on its card and text, or nothing."""
-    if group.probe is None and card.scored_by == "none":
-        return f"group {group.name!r}: task {group.task} scores nothing, so training on it says nothing; give a probe"
+    if wrong := _unscored(group, card):
+        return f"group {group.name!r}: {wrong}"
     if not needs_corpus(card):
         return ""
     given = card.params | group.params
@@ -280,6 +280,19 @@ def _misfit(group: Group, card: TaskCard, text: CorpusFacts | None) -> str:
             f"group {group.name!r}: split {wanted!r} is asked for, and the study's text is split by {text.split}; "
             f"give --split {wanted}, or leave split out"
         )
+    return ""
+
+
+def _unscored(group: Group, card: TaskCard) -> str:
+    """Return what a group asks for that its task does not have, or nothing."""
+    if group.probe is None and card.scored_by == "none":
+        return f"task {group.task} scores nothing, so training on it says nothing; give a probe"
+    if card.scored_by == "bits_per_character":
+        return ""
+    if group.samples is not None:
+        return f"samples are written by models of a text, and task {group.task} is none; leave samples out"
+    if group.training is not None and group.training.carry:
+        return f"training.carry reads a text on and on, and task {group.task} is none; leave carry and window out"
     return ""
 
 
@@ -372,6 +385,7 @@ def _cells(study: Study, group: Group) -> Iterator[Cell]:
                     timing=group.timing,
                     match=group.match,
                     rate=_rule(study, group, model),
+                    samples=group.samples,
                 )
 
 

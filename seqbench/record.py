@@ -50,7 +50,10 @@ class Measurement(BaseModel):
 
 
 class Sample(BaseModel):
-    """A text that a model wrote, with all that is needed to draw it again."""
+    """A text that a model wrote after a prompt, with all that is needed to draw it again.
+
+    temperature: 0 took the most likely character. top_k: drawn from so many of the most likely; None: from all.
+    """
 
     model_config = _FROZEN
 
@@ -58,6 +61,7 @@ class Sample(BaseModel):
     text: str = Field(max_length=20_000)
     temperature: float
     seed: int
+    top_k: int | None = None
 
 
 class MatchFacts(BaseModel):

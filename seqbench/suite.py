@@ -15,6 +15,7 @@ from seqbench.cell import (
     ModelName,
     PlainScalar,
     Rates,
+    SampleConfig,
     TaskName,
     TestLengths,
     TimingConfig,
@@ -65,6 +66,7 @@ class Group(BaseModel):
     match: in place of width, the rule that finds the width of every model.
     tuning: in place of training.learning_rate, the name of the suite's tuning that finds the rate of every model.
     timing: makes the group one panel per length: its models are timed together, in the exclusive lane.
+    samples: the texts that every model of a text writes once it is trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,6 +85,7 @@ class Group(BaseModel):
     training: TrainConfig | None = None
     tuning: str | None = None
     timing: TimingConfig | None = None
+    samples: SampleConfig | None = None
 
     def size_of(self, model: str) -> tuple[int, int]:
         """Return the width and the layers of one of the group's models; the width is the reference's where one is."""
@@ -111,6 +114,11 @@ class Group(BaseModel):
             raise ValueError(f"group {self.name!r}: timing needs the probe that says what is timed, as training_time")
         if self.test_lengths and self.training is None:
             raise ValueError(f"group {self.name!r} trains nothing, so nothing is tested; leave test_lengths out")
+        if self.samples and (self.training is None or self.probe is not None):
+            raise ValueError(
+                f"group {self.name!r}: texts are written by models that are trained and scored as their card says; "
+                "give training and no probe, or leave samples out"
+            )
         if self.training is None and self.probe is None:
             raise ValueError(f"group {self.name!r}: give training.steps and so on, or a probe that needs no training")
         if self.tuning is not None and self.training is None:

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -48,6 +48,12 @@ def paragraph(heading: str, *lines: str) -> None:
 def say(text: str) -> None:
     """Print one line for people to standard error."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(Text(text))
+
+
+def stream(text: str) -> None:
+    """Print a piece of text to standard output as it is, at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def console() -> Console:
@@ -116,6 +122,19 @@ def watching() -> Iterator[Watch]:
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(stderr=True, highlight=False)) as bar:
         yield Watch(bar)
+
+
+@contextmanager
+def progressing(total: int) -> Iterator[Callable[[int, str], None]]:
+    """Give what tells how much of a long work is done, and a word about it: a bar on a terminal, lines elsewhere."""
+    if not sys.stderr.isatty():
+        begun = time.monotonic()
+        yield lambda done, told: say(f"[{done}/{total} {duration(time.monotonic() - begun)}] {told}")
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True, highlight=False)) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done, told: bar.update(task, completed=done, description=told)
 
 
 def _shown(value: object) -> str:

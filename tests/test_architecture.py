@@ -54,7 +54,7 @@ ROWS = (
     ("judge.claims", "judge.figures"),
     ("judge.report",),
     ("hub",),
-    ("catalogue", "terminal", "cli", "__main__", "__init__"),
+    ("catalogue", "terminal", "generate", "gallery", "cli", "__main__", "__init__"),
 )
 EXTERNAL = {
     0: set(),

@@ -49,19 +49,22 @@ def is_timed(cell: Cell) -> bool:
     return cell.training is not None and not trains_itself
 
 
-def step_seconds(cell: Cell, *, context: Context) -> float:
-    """Return the mean seconds of three training steps after a first one that does not count."""
+def step_seconds(cell: Cell, *, context: Context, at_least: float = 0.0) -> float:
+    """Return the mean seconds of three training steps, or of as many as take so long, after one that does not count."""
     torch.set_num_threads(context.environment.threads)
     subject = prepare(cell, context).subject
     model = subject.model.train()
     optimiser = training.optimiser_of(model, learning_rate=RATE)
 
     def step(number: int) -> None:
-        batch = subject.sample(stream("calibration", cell.task, cell.length, number), cell.batch, cell.length)
+        rng = stream("calibration", cell.task, cell.length, number)
+        batch = subject.sample(rng, cell.batch, cell.tokens_per_sequence)
         training.step_of(model, batch, optimiser, clip_norm=1.0).tolist()  # waits for the device
 
     step(0)
     begun = time.monotonic()
-    for number in range(STEPS):
-        step(1 + number)
-    return (time.monotonic() - begun) / STEPS
+    number = 0
+    while number < STEPS or time.monotonic() - begun < at_least:
+        number += 1
+        step(number)
+    return (time.monotonic() - begun) / number

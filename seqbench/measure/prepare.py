@@ -14,13 +14,14 @@ from seqbench import variant
 from seqbench.cards import TaskCard
 from seqbench.cell import Cell
 from seqbench.errors import CorpusError
-from seqbench.measure import matching, models
+from seqbench.measure import matching, models, training
 from seqbench.measure.corpora import text as real_text
 from seqbench.measure.generators import GENERATORS
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.matching import Matched
 from seqbench.measure.models.base import ModelSpec, takes_floats
 from seqbench.measure.probes.base import Subject
+from seqbench.measure.seeds import stream
 from seqbench.plan import needs_corpus
 from seqbench.record import CorpusFacts, Environment, MatchFacts, ModelFacts
 from seqbench.variant import Variant
@@ -43,6 +44,7 @@ class Prepared:
     """A cell set up. structural: why this model cannot stand before this task at all, or nothing."""
 
     subject: Subject
+    spec: ModelSpec
     card: TaskCard
     facts: ModelFacts
     structural: str
@@ -83,14 +85,17 @@ def prepare(cell: Cell, context: Context) -> Prepared:
         causal=spec.causal,
         tests=_tests(generator, params),
         test_lengths=cell.test_lengths,
+        carried=bool(cell.training and cell.training.carry),
+        samples=cell.samples,
     )
     structural = (
         (matched.reason if matched else "")
         or _structural(model, spec)
         or _out_of_reach(named, spec, cell, generator, params)
+        or _uncarried(subject)
     )
     facts = _facts(model, spec, named=named, cell=cell, matched=matched)
-    return Prepared(subject=subject, card=card, facts=facts, structural=structural)
+    return Prepared(subject=subject, spec=spec, card=card, facts=facts, structural=structural)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,16 @@ def _structural(model: nn.Module, spec: ModelSpec) -> str:
     if spec.inputs is None or takes_floats(model, spec.inputs):
         return ""
     return "the model takes only tokens, and this task has real-valued inputs"
+
+
+def _uncarried(subject: Subject) -> str:
+    """Return why training cannot carry this model's state from update to update, or nothing."""
+    if not subject.carried:
+        return ""
+    if "streams" not in vars(subject.generator):
+        return f"generator of task {subject.task} has no `streams`, which training.carry reads; leave it out"
+    tokens = subject.sample(stream("carry", subject.task, subject.length), 1, 3).inputs
+    return training.carry_refusal(subject.model, tokens)
 
 
 def _tests(generator: ModuleType, params: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:

@@ -22,13 +22,13 @@ from seqbench.measure.corpora.base import Ids
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.panel import Finding
 from seqbench.measure.prepare import Context, prepare
-from seqbench.measure.probes import PROBES, training_curves
+from seqbench.measure.probes import PROBES, samples, training_curves
 from seqbench.measure.probes.base import Subject, Watch
 from seqbench.measure.probes.bits_per_character import surprisal
 from seqbench.measure.seeds import stream
-from seqbench.measure.training import Evaluation, History, Stopping
+from seqbench.measure.training import Evaluation, History, Progress, Stopping
 from seqbench.plan import Planned, needs_corpus
-from seqbench.record import Measurement, ModelFacts, Record, Status
+from seqbench.record import Measurement, ModelFacts, Record, Sample, Status
 
 VALIDATION_CHARACTERS = 20_000
 """Of the validation split, so many characters are scored at each evaluation during training."""
@@ -40,6 +40,7 @@ class _Finding:
 
     status: Status
     measurements: tuple[Measurement, ...] = ()
+    texts: tuple[Sample, ...] = ()
     model: ModelFacts | None = None
     error: str | None = None
 
@@ -81,9 +82,10 @@ def _measure(cell: Cell, context: Context) -> _Finding:
         return _Finding(status=_status(history, card), measurements=found, model=prepared.facts)
     watch = _watch(probe, subject)
     if cell.training is not None:
-        history, seen = _train(subject, cell.training, card, watch=watch.look if watch else None)
+        history, seen = train(subject, cell.training, card, watch=watch.look if watch else None)
         subject = replace(subject, history=history, seen=seen)
     status = _status(subject.history, card)
+    texts: tuple[Sample, ...] = ()
     if watch:
         found = (*watch.measurements(), *training_curves.measure(subject))
     elif probe:
@@ -93,7 +95,10 @@ def _measure(cell: Cell, context: Context) -> _Finding:
         # weights that are not numbers have no score: judging counts chance, which is known without them
         scored = scorer.baselines(subject) if status == "diverged" else scorer.measure(subject)
         found = (*scored, *training_curves.measure(subject))
-    return _Finding(status=status, measurements=found, model=prepared.facts)
+        if subject.samples and status != "diverged":
+            texts = samples.write(subject, subject.samples)
+            found = (*found, *samples.measure(subject, texts))
+    return _Finding(status=status, measurements=found, texts=texts, model=prepared.facts)
 
 
 def _offered(probe: ModuleType | None, name: str) -> Callable[..., Any] | None:
@@ -112,15 +117,23 @@ def _watch(probe: ModuleType | None, subject: Subject) -> Watch | None:
     return None if offered is None else cast("Watch", offered(subject))
 
 
-def _train(
-    subject: Subject, config: TrainConfig, card: TaskCard, *, watch: Callable[[nn.Module, int], object] | None
+def train(
+    subject: Subject,
+    config: TrainConfig,
+    card: TaskCard,
+    *,
+    watch: Callable[[nn.Module, int], object] | None = None,
+    follow: Callable[[Progress], bool] | None = None,
 ) -> tuple[History, Tensor | None]:
-    """Train on the streams that task, length and seed name; return the history and the characters seen, if any."""
+    """Train on the streams that task, length and seed name; return the history and the characters seen, if any.
+
+    watch, follow: as `training.train` has them.
+    """
     consumed: list[Tensor] = []
+    draw = _carried_on(subject, config) if config.carry else partial(_drawn, subject, config)
 
     def batches(step: int) -> Batch:
-        rng = stream("train", subject.task, subject.length, subject.seed, step)
-        batch = subject.sample(rng, config.batch, subject.length)
+        batch = draw(step)
         if _is_generated_text(card):
             consumed.append(batch.inputs)
         return batch
@@ -132,8 +145,23 @@ def _train(
         keep_best=needs_corpus(card),
     )
     evaluate = _evaluation(subject, config, card, chance_loss=stopping.chance_loss)
-    history = training.train(subject.model, batches, config, evaluate=evaluate, stopping=stopping, watch=watch)
+    history = training.train(
+        subject.model, batches, config, evaluate=evaluate, stopping=stopping, watch=watch, follow=follow
+    )
     return history, torch.cat([part.flatten() for part in consumed]) if consumed else None
+
+
+def _drawn(subject: Subject, config: TrainConfig, step: int) -> Batch:
+    rng = stream("train", subject.task, subject.length, subject.seed, step)
+    return subject.sample(rng, config.batch, subject.length)
+
+
+def _carried_on(subject: Subject, config: TrainConfig) -> Callable[[int], Batch]:
+    """Return what gives the batches of training with a carried state, step after step."""
+    rng = stream("train", subject.task, subject.length, subject.seed, "streams")
+    window = config.window or subject.length
+    drawn = subject.generator.streams(rng, batch=config.batch, window=window, **subject.params)
+    return lambda _step: cast("Batch", next(drawn).to(subject.device))
 
 
 def _evaluation(
@@ -206,6 +234,7 @@ def _record(planned: Planned, finding: _Finding, *, context: Context, seconds: f
         lane=planned.cell.lane,
         status=finding.status,
         measurements=finding.measurements,
+        texts=finding.texts,
         model=finding.model,
         corpus=context.corpus if uses_corpus else None,
         learning_rate=config.learning_rate if config else None,

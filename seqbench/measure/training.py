@@ -4,16 +4,20 @@ import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
 
 from seqbench.cell import TrainConfig
 from seqbench.errors import ContractError
 from seqbench.measure.generators.base import Batch
+from seqbench.measure.models.base import tensors_of
 
-Outcome = Literal["solved", "finished", "diverged"]
+Outcome = Literal["solved", "finished", "diverged", "stopped"]
+Best = tuple[float, dict[str, Tensor]]
+"""The least validation loss so far, and the weights that had it."""
 
 DIVERGED_FACTOR = 3.0
 """A loss above this many times what it started from (chance, or the first step's loss where that is more), three
@@ -72,6 +76,27 @@ class Stopping:
     keep_best: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far training is, at an evaluation.
+
+    loss: the mean of the training losses since the one before, in their unit. evaluation: None where there is none.
+    """
+
+    step: int
+    loss: float
+    evaluation: Evaluation | None
+
+
+class Carried:
+    """The state that truncated backpropagation through time carries from one update to the next; None at first."""
+
+    __slots__ = ("state",)
+
+    def __init__(self) -> None:
+        self.state: Any = None
+
+
 def train(
     model: nn.Module,
     batches: Callable[[int], Batch],
@@ -80,11 +105,14 @@ def train(
     evaluate: Callable[[nn.Module, int], Evaluation] | None = None,
     stopping: Stopping | None = None,
     watch: Callable[[nn.Module, int], object] | None = None,
+    follow: Callable[[Progress], bool] | None = None,
 ) -> History:
     """Train in place and return what happened; `batches(step)` gives the batch of a step, whatever the model.
 
-    Losses and norms stay on the device between evaluations, so that logging does not stall it.
+    Losses and norms stay on the device between evaluations, so that logging does not stall it. Where the config carries
+    state, the batch of a step goes on where that of the step before ended.
     watch: shown the model after 0, 1, 2, 4, 8, … steps and after the last; it must leave the model as it is.
+    follow: told of the progress after every evaluation; training is stopped where it returns False.
     """
     rules = stopping or Stopping()
     optimiser = torch.optim.AdamW(
@@ -97,8 +125,9 @@ def train(
     losses: list[float] = []
     norms: list[float] = []
     pending: list[Tensor] = []
+    carried = Carried() if config.carry else None
     evaluations: list[Evaluation] = []
-    best: tuple[float, dict[str, Tensor]] | None = None
+    best: Best | None = None
     tokens = 0
     unit = "nat"
     outcome: Outcome = "finished"
@@ -107,7 +136,7 @@ def train(
     for step, batch in enumerate(_drawn(batches, config)):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, config)
-        pending.append(step_of(model, batch, optimiser, clip_norm=config.clip_norm))
+        pending.append(step_of(model, batch, optimiser, clip_norm=config.clip_norm, carried=carried))
         tokens += batch.targets.numel()
         unit = loss_unit(batch)
         _show(model, step + 1, watch)
@@ -116,25 +145,30 @@ def train(
         for loss, norm in torch.stack(pending).tolist():
             losses.append(loss)
             norms.append(norm)
+        recent = losses[-len(pending) :]
         pending.clear()
         if not all(map(math.isfinite, (*losses[-config.evaluate_every :], *norms[-config.evaluate_every :]))):
             outcome = "diverged"
             break
-        if evaluate is None:
-            continue
-        evaluations.append(evaluate(model, step + 1))
-        model.train()
+        if evaluate is not None:
+            evaluations.append(evaluate(model, step + 1))
+            model.train()
         if _diverged(evaluations, _worst_start(losses, rules.chance_loss), warmup_steps=config.warmup_steps):
             outcome = "diverged"
             break
         if _solved(evaluations, rules.solved_at):
             outcome = "solved"
             break
-        if rules.keep_best:
-            if best is None or evaluations[-1].loss < best[0]:
-                best = (evaluations[-1].loss, deepcopy(model.state_dict()))
+        if rules.keep_best and evaluations:
+            best = _better(best, evaluations[-1].loss, model)
             if _stale(evaluations):
                 break
+        progress = Progress(
+            step=step + 1, loss=sum(recent) / len(recent), evaluation=evaluations[-1] if evaluations else None
+        )
+        if follow is not None and not follow(progress) and step + 1 < config.steps:
+            outcome = "stopped"
+            break
     _show(model, len(losses), watch, last=True)
     if best is not None:
         model.load_state_dict(best[1])
@@ -219,15 +253,54 @@ def loss_unit(batch: Batch) -> str:
     return "squared error" if is_regression(batch) else "nat"
 
 
-def step_of(model: nn.Module, batch: Batch, optimiser: torch.optim.Optimizer, *, clip_norm: float | None) -> Tensor:
-    """Take one step; return (loss, gradient norm before clipping) as one tensor of two; None clips nothing."""
+def step_of(
+    model: nn.Module,
+    batch: Batch,
+    optimiser: torch.optim.Optimizer,
+    *,
+    clip_norm: float | None,
+    carried: Carried | None = None,
+) -> Tensor:
+    """Take one step; return (loss, gradient norm before clipping) as one tensor of two; None clips nothing.
+
+    carried: holds the state that the step begins with, and then the one it left.
+    """
     optimiser.zero_grad(set_to_none=True)
-    logits, _ = model(batch.inputs)
+    if carried is None:
+        logits, _ = model(batch.inputs)
+    else:
+        logits, after = model(batch.inputs, carried.state)
+        carried.state = _detached(after)
     loss = scored_loss(logits, batch)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = _clipped(model, clip_norm)
     optimiser.step()
     return torch.stack((loss.detach(), norm))
+
+
+def carry_refusal(model: nn.Module, tokens: Tensor) -> str:
+    """Return why the state of this model cannot be carried from update to update, or nothing: tokens (1, T ≥ 2).
+
+    It is asked under gradients, as training is: there a cache of the library's models is not one but all that was read.
+    """
+    with torch.enable_grad():
+        first, last = (model(tokens[:, :count])[1] for count in (1, tokens.shape[1]))
+    sizes = [sum(part.numel() for part in tensors_of(state)) for state in (first, last)]
+    if sizes[1] == 0:
+        return "the model carries no state that truncated backpropagation could go on from; leave training.carry out"
+    if sizes[0] != sizes[1]:
+        return (
+            "the model's state grows with every token, so that carried on and on it would never end; "
+            "leave training.carry out"
+        )
+    if len(list(tensors_of(last))) > sum(isinstance(leaf, Tensor) for leaf in tree_leaves(last)):
+        return "the model's state is an object of its own; truncated backpropagation needs tuples, lists or dicts"
+    return ""
+
+
+def _detached(state: Any) -> Any:
+    """Return the state cut off from how it came about: truncated backpropagation stops at the window's edge."""
+    return tree_map(lambda part: part.detach() if isinstance(part, Tensor) else part, state)
 
 
 def _clipped(model: nn.Module, clip_norm: float | None) -> Tensor:
@@ -256,6 +329,10 @@ def _diverged(evaluations: list[Evaluation], start: float | None, *, warmup_step
 
 def _solved(evaluations: list[Evaluation], solved_at: float | None) -> bool:
     return solved_at is not None and len(evaluations) > 1 and min(e.score for e in evaluations[-2:]) >= solved_at
+
+
+def _better(best: Best | None, loss: float, model: nn.Module) -> Best:
+    return (loss, deepcopy(model.state_dict())) if best is None or loss < best[0] else best
 
 
 def _stale(evaluations: list[Evaluation]) -> bool:

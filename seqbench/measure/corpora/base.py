@@ -41,6 +41,11 @@ def encode(text: str, *, alphabet: str, otherwise: int | None = None) -> Ids:
     return ids
 
 
+def decode(ids: Ids, *, alphabet: str) -> str:
+    """Return the text of (N,) ids over an alphabet."""
+    return codepoints(alphabet)[ids].astype("<u4").tobytes().decode("utf-32-le")
+
+
 def codepoints(text: str) -> NDArray[np.uint32]:
     """Return the (N,) code points of a text."""
     return np.frombuffer(text.encode("utf-32-le"), dtype="<u4").astype(np.uint32, copy=False)

@@ -1,8 +1,9 @@
-"""Count models: what a character costs when only the last few characters are remembered.
+"""Count models: what a character costs when only the last few characters are remembered; and what it costs `xz`.
 
-They anchor real text, whose floor is unknown. `order` is the number of characters remembered.
+They anchor real text, whose floor is unknown. `order` is the number of characters remembered: order 4 is a 5-gram.
 """
 
+import lzma
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,15 @@ def order0(train_ids: Ids, alphabet_size: int) -> Unigram:
     _check(train_ids, alphabet_size)
     counts = np.bincount(train_ids, minlength=alphabet_size) + 1
     return Unigram(-np.log2(counts / counts.sum()))
+
+
+def compressed(train: str, test: str) -> float:
+    """Return what a character of a test text costs a compressor that has read the training text before, in bits.
+
+    That is xz -9e (LZMA with a dictionary of 64 MiB): the size of both texts together minus that of the first alone.
+    """
+    sizes = [len(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)) for text in (train + test, train)]
+    return 8 * (sizes[0] - sizes[1]) / len(test)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +112,11 @@ def kneser_ney(train_ids: Ids, alphabet_size: int, *, order: int) -> KneserNey:
         levels.append(_level(grams, counts, alphabet_size))
         grams, counts = _counted(grams % alphabet_size ** (width - 1))
     return KneserNey(alphabet_size, tuple(reversed(levels)))
+
+
+def can_count(train_ids: Ids, alphabet_size: int, *, order: int) -> bool:
+    """Return whether a gram of this order fits 63 bits and the training text, (N,) int64, has one."""
+    return alphabet_size ** (order + 1) < 2**63 and len(train_ids) > order
 
 
 def _level(grams: Ids, counts: Ids, alphabet_size: int) -> _Level:

@@ -10,6 +10,8 @@ A generator offers `sample(rng, *, batch, length, **params) -> Batch`, `sizes(**
 * `context_loss(*, length, **params) -> float`, of a reader who knows what was shown but not what belongs together;
 * `reordered(inputs, rng, **params) -> Tensor`, the same items in another order, where probe order_shift scores;
 * `held_out(...) -> HeldOut`, of a text;
+* `streams(rng, *, batch, window, **params) -> Iterator[Batch]`, of a text: windows without end, each row going on where
+  it ended in the batch before, for training that carries its state;
 * `diluted_loss(loss, *, length, **params) -> float`, where the literature averages over positions at which nothing
   is asked.
 

@@ -6,9 +6,12 @@ The windows of a batch follow each other in one text, and begin anywhere in it. 
     ees . th      ->  es . the
 """
 
+from collections.abc import Iterator
 from functools import cache
+from itertools import chain, islice
 from math import ceil, log
 
+import numpy as np
 import torch
 
 from seqbench.measure.corpora import chronicle
@@ -34,6 +37,27 @@ def sample(rng: torch.Generator, *, batch: int, length: int, preset: str = "S") 
         targets=ids[1:].view(batch, length),
         scored=torch.ones(batch, length, dtype=torch.bool),
     )
+
+
+def streams(rng: torch.Generator, *, batch: int, window: int, preset: str = "S") -> Iterator[Batch]:
+    """Yield windows without end, each row going on where it ended in the batch before; every position is scored.
+
+    Every row reads an endless text of its own, from 0 to 2 mean documents behind its beginning.
+    """
+    at_least(1, batch=batch, window=window)
+    skipped = (2 * chronicle.expected_length(preset) * torch.rand(batch, generator=rng)).long().tolist()
+    texts = [chain.from_iterable(text for text, _ in chronicle.documents(rng, preset=preset)) for _ in range(batch)]
+    return _read_on([islice(text, count, None) for text, count in zip(texts, skipped, strict=True)], window)
+
+
+def _read_on(texts: list[Iterator[str]], window: int) -> Iterator[Batch]:
+    scored = torch.ones(len(texts), window, dtype=torch.bool)
+    last = [next(text) for text in texts]
+    while True:
+        read = [character + "".join(islice(text, window)) for character, text in zip(last, texts, strict=True)]
+        ids = torch.from_numpy(np.stack([encode(row, alphabet=chronicle.ALPHABET) for row in read]))  # (B, T + 1)
+        yield Batch(inputs=ids[:, :-1].contiguous(), targets=ids[:, 1:].contiguous(), scored=scored)
+        last = [row[-1] for row in read]
 
 
 def sizes(*, preset: str = "S") -> Sizes:

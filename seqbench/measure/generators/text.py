@@ -6,12 +6,14 @@ With length 8 and the training text `the cats of Ulthar`:
     s of Ult ->   of Ulth
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
+import numpy as np
 import torch
 
 from seqbench.errors import InvalidInput
-from seqbench.measure.corpora.base import HeldOut
+from seqbench.measure.corpora.base import HeldOut, Ids
 from seqbench.measure.corpora.text import Text, require
 from seqbench.measure.generators.base import Batch, Sizes, at_least
 
@@ -30,6 +32,28 @@ def sample(rng: torch.Generator, *, batch: int, length: int, text: Text) -> Batc
         targets=windows[:, 1:].contiguous(),
         scored=torch.ones(batch, length, dtype=torch.bool),
     )
+
+
+def streams(rng: torch.Generator, *, batch: int, window: int, text: Text) -> Iterator[Batch]:
+    """Yield windows without end, each row going on where it ended in the batch before; every position is scored.
+
+    The training part is read as a ring from a random place on, by `batch` readers that stand equally far apart.
+    Raises CorpusError when a part of the text is too short for one window.
+    """
+    at_least(1, batch=batch, window=window)
+    require(text, window)
+    N = len(text.train)
+    first = int(torch.randint(0, N, (), generator=rng))
+    starts = first + np.arange(batch)[:, None] * N // batch  # (B, 1)
+    return _read_on(text, starts, window)
+
+
+def _read_on(text: Text, starts: Ids, window: int) -> Iterator[Batch]:
+    scored = torch.ones(len(starts), window, dtype=torch.bool)
+    while True:
+        read = torch.from_numpy(text.train.take(starts + np.arange(window + 1), mode="wrap"))  # (B, T + 1)
+        yield Batch(inputs=read[:, :-1].contiguous(), targets=read[:, 1:].contiguous(), scored=scored)
+        starts = (starts + window) % len(text.train)
 
 
 def sizes(*, text: Text) -> Sizes:

@@ -266,12 +266,15 @@ class Cells(nn.Module):
 
     cells: the torch recurrence that holds the weights. states: how many tensors its state is made of.
     advance: how the cells run over (B, T, I) inputs from a state of `states` (L, B, D) tensors.
+    step: one position of one layer, for reading token by token: weights, (B, I), state of (B, D) tensors -> that state,
+    whose first tensor is the output.
     """
 
-    def __init__(self, cells: nn.RNNBase, *, advance: Advance, states: int = 1) -> None:
+    def __init__(self, cells: nn.RNNBase, *, advance: Advance, step: Step, states: int = 1) -> None:
         super().__init__()
         self.cells = cells
         self.advance = advance
+        self.step = step
         self.states = states
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:

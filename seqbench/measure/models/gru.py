@@ -61,7 +61,7 @@ def _cells(inputs: int, width: int, options: Options, *, layers: int) -> Cells:
     cells = nn.GRU(inputs, width, layers, batch_first=True)
     for _, _, b, b_too in cells.all_weights:
         _initialise(b, b_too, options=options)
-    return Cells(cells, advance=_ADVANCES[options.implementation])
+    return Cells(cells, advance=_ADVANCES[options.implementation], step=_library_step)
 
 
 def _step(weights: Weights, x: Tensor, state: State) -> State:
@@ -72,6 +72,11 @@ def _step(weights: Weights, x: Tensor, state: State) -> State:
     r, z = torch.sigmoid(r_x + r_h), torch.sigmoid(z_x + z_h)
     n = torch.tanh(n_x + r * n_h)
     return ((1 - z) * n + z * h,)
+
+
+def _library_step(weights: Weights, x: Tensor, state: State) -> State:
+    """Return what `_step` returns, by the library's cell."""
+    return (torch.gru_cell(x, state[0], *weights),)
 
 
 def _all_steps(weights: Weights, x: Tensor, h: Tensor) -> Tensor:

@@ -68,7 +68,8 @@ def _cells(inputs: int, width: int, options: Options, *, layers: int) -> Cells:
     cells = nn.LSTM(inputs, width, layers, batch_first=True)
     for _, _, b, b_too in cells.all_weights:
         _initialise(b, b_too, options=options)
-    return Cells(cells, advance=_fused if options.implementation == "fused" else partial(loop, step=_step), states=2)
+    advance = _fused if options.implementation == "fused" else partial(loop, step=_step)
+    return Cells(cells, advance=advance, step=_library_step, states=2)
 
 
 def _step(weights: Weights, x: Tensor, state: State) -> State:
@@ -79,6 +80,11 @@ def _step(weights: Weights, x: Tensor, state: State) -> State:
     )  # (B, 4D) -> 4 × (B, D)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _library_step(weights: Weights, x: Tensor, state: State) -> State:
+    """Return what `_step` returns, by the library's cell."""
+    return torch.lstm_cell(x, state, *weights)
 
 
 def _fused(cells: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Tensor, State]:

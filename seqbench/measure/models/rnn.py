@@ -79,7 +79,7 @@ def _cells(inputs: int, width: int, options: Options, *, layers: int) -> Cells:
     cells = nn.RNN(inputs, width, layers, nonlinearity=nonlinearity, batch_first=True)
     for U, W, *biases in cells.all_weights:
         _initialise(U, W, biases, options=options)
-    return Cells(cells, advance=_advance(options))
+    return Cells(cells, advance=_advance(options), step=partial(_library_step, phi=options.activation))
 
 
 def _advance(options: Options) -> Advance:
@@ -96,6 +96,14 @@ def _step(weights: Weights, x: Tensor, state: State, *, phi: Callable[[Tensor], 
     """Return h_t = φ(U x_t + W h_{t-1} + b): (B, I), (B, D) -> (B, D)."""
     (U, W, b, b_too), (h,) = weights, state
     return (phi(nn.functional.linear(x, U, b) + nn.functional.linear(h, W, b_too)),)
+
+
+def _library_step(weights: Weights, x: Tensor, state: State, *, phi: str) -> State:
+    """Return what `_step` returns, by the library's cell where it has one."""
+    if phi == "sigmoid":
+        return _step(weights, x, state, phi=torch.sigmoid)
+    cell = torch.rnn_relu_cell if phi == "relu" else torch.rnn_tanh_cell
+    return (cell(x, state[0], *weights),)
 
 
 def _all_steps(weights: Weights, x: Tensor, h: Tensor, *, phi: str) -> Tensor:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqbench.cell import SampleConfig
 from seqbench.measure.corpora.base import Bits, Ids
 from seqbench.measure.corpora.windows import scored_windows
 from seqbench.measure.generators.base import Batch
@@ -24,6 +25,8 @@ from seqbench.record import Measurement
 SEQUENCES = 4096
 """So many fresh sequences score a trained model on what it was trained for, in chunks of:"""
 CHUNK = 512
+PIECE = 256
+"""So many characters a reader that carries its state is shown at once."""
 FURTHER_SEQUENCES = 1024
 """So many score it at every other length and in every other test of its task."""
 
@@ -45,6 +48,8 @@ class Subject:
     tests: name -> parameters of each test of a trained model, the main one under "". test_lengths: at which it is
     tested besides its own.
     seen: (N,) int64, every character that training on a generated text consumed; None elsewhere.
+    carried: whether training carried the state from update to update. samples: the texts that the model writes once
+    it is trained.
     """
 
     model: nn.Module
@@ -60,6 +65,8 @@ class Subject:
     test_lengths: tuple[int, ...] = ()
     history: History | None = None
     seen: Tensor | None = None
+    carried: bool = False
+    samples: SampleConfig | None = None
 
 
 class Watch(Protocol):
@@ -120,3 +127,30 @@ def surprisal(model: nn.Module, ids: Ids, *, length: int, context: int, batch: i
         positions.append(window.tags["position"][window.scored].numpy())
         bits.append(loss.cpu().numpy() / math.log(2))
     return np.concatenate(positions), np.concatenate(bits)
+
+
+@torch.no_grad()
+def carried_surprisal(model: nn.Module, ids: Ids, *, context: int, readers: int = 16) -> Bits:
+    """Return the bits of each character but the first `context`, with the state carried on: (N,) -> (N - context,).
+
+    So many readers share the text; each carries its state through its part, which it enters `context` characters early.
+    The text must be longer than context + readers.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    scored = len(ids) - context
+    each = -(-scored // readers)
+    starts = np.minimum(np.arange(readers) * each, scored - each)  # the last ones overlap those before
+    read = torch.from_numpy(ids[starts[:, None] + np.arange(context + each)]).to(device)  # (readers, context + each)
+    state, costs = None, []
+    for piece in range(0, read.shape[1] - 1, PIECE):
+        inputs = read[:, piece : min(piece + PIECE, read.shape[1] - 1)]
+        logits, state = model(inputs, state)
+        targets = read[:, piece + 1 : piece + 1 + inputs.shape[1]]
+        loss = nn.functional.cross_entropy(logits.double().flatten(0, 1), targets.flatten(), reduction="none")
+        costs.append(loss.view_as(targets).cpu().numpy() / math.log(2))
+    kept = np.concatenate(costs, axis=1)[:, context - 1 :]  # (readers, each)
+    bits = np.empty(scored)
+    for start, row in zip(starts, kept, strict=True):
+        bits[start : start + each] = row
+    return bits

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqbench.errors import InvalidInput
-from seqbench.measure.corpora.ngrams import kneser_ney, order0
+from seqbench.measure.corpora.ngrams import can_count, compressed, kneser_ney, order0
 from seqbench.measure.corpora.text import read, split
 
 ALPHABET = 4
@@ -105,3 +105,19 @@ def test_more_memory_helps_on_real_text():
     measured = [order0(text.train, size).bits(text.test).mean()]
     measured += [kneser_ney(text.train, size, order=order).bits(text.test).mean() for order in (2, 4)]
     assert measured == pytest.approx([4.3824, 2.8557, 2.0446], abs=1e-3)
+
+
+def test_what_was_read_before_costs_a_compressor_little():
+    """A test text that stands in the training text costs next to nothing, random letters what their alphabet says."""
+    rng = np.random.default_rng(3)
+    letters = "".join(rng.choice(list("abcdefgh"), 6000))
+    other = "".join(rng.choice(list("abcdefgh"), 2000))
+    assert compressed(letters, letters[1000:3000]) < 0.1
+    assert compressed(letters, other) == pytest.approx(3, abs=0.4)
+
+
+def test_an_order_that_cannot_be_counted_is_told_beforehand():
+    """A large alphabet or a short text allows less memory."""
+    ids = np.arange(5)
+    assert [can_count(ids, 5, order=order) for order in (4, 5)] == [True, False]
+    assert [can_count(np.zeros(99, dtype=np.int64), 3000, order=order) for order in (4, 5)] == [True, False]
