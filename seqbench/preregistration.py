@@ -7,7 +7,7 @@ the same name, which holds one `Claim`; a suite of somebody's own may hold claim
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -88,6 +88,7 @@ class Arm(BaseModel):
     """Which cells belong to one side of a comparison: every given field must match the cell's.
 
     length: one length, or several in ascending order. model: of the test factor also several, each of them a part.
+    params: parameter -> its value, or several of which a cell has one.
     """
 
     model_config = _FROZEN
@@ -101,7 +102,7 @@ class Arm(BaseModel):
     layers: Layers | None = None
     batch: Sequences | None = None
     threads: Few | None = None
-    params: dict[str, PlainScalar] = {}
+    params: dict[str, PlainScalar | Annotated[tuple[PlainScalar, ...], Field(min_length=2)]] = {}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -131,7 +132,9 @@ class Arm(BaseModel):
 
     def takes(self, params: Mapping[str, Any]) -> bool:
         """Return whether a cell with these parameters has those that this arm asks for."""
-        return all(params.get(key) == value for key, value in self.params.items())
+        return all(
+            params.get(key) in (value if isinstance(value, tuple) else (value,)) for key, value in self.params.items()
+        )
 
     def fits(self, cell: Cell) -> bool:
         """Return whether a planned cell belongs to this arm, on a device of its class."""
@@ -171,7 +174,6 @@ class Atom(BaseModel):
     slope_over: the value of a seed is the slope of its measurement over its cells' length, ln length or ln state
     floats, or over ln lag within the measurement's own series. ln: the measurement enters as its natural logarithm.
     support, contradict: margins δs and δc in the unit of the estimand.
-    corpus: the atom exists only in studies that were given a real text.
     """
 
     model_config = _FROZEN
@@ -197,7 +199,6 @@ class Atom(BaseModel):
     slope_over: Literal["length", "ln_length", "ln_state_floats", "ln_lag"] | None = None
     ln: bool = False
     sign: Literal[1, -1] = 1
-    corpus: bool = False
     arms: dict[str, Arm] = Field(min_length=1)
     blocks: tuple[Block, ...] = ()
     support: float | None = None
@@ -211,6 +212,15 @@ class Atom(BaseModel):
         """Return the names of the arms that the test uses; the others are printed beside it."""
         named = tuple(name for name in ("subject", "reference") if name in self.arms)
         return tuple(self.arms) if self.test in ("maximum", "tost", "factor", "descriptive") else named
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Return the names of the arms without which there is no verdict: the test uses them, or they control it."""
+        return tuple(dict.fromkeys((*self.deciding, *(control.arm for control in self.controls))))
+
+    def planned_by(self, cells: Collection[Cell]) -> bool:
+        """Return whether there is a cell of every arm that the atom needs."""
+        return all(any(self.arms[name].fits(cell) for cell in cells) for name in self.needed)
 
     @model_validator(mode="after")
     def _testable(self) -> "Atom":
@@ -256,6 +266,8 @@ def _why_only_factor(atom: Atom) -> str:
 class Claim(BaseModel):
     """One sentence, its atoms, and the rule that makes a verdict of them, as `(1a or 1b) and 1c`.
 
+    where_planned: atoms that join the rule, by `and`, in a study whose suite asks for cells of all the arms that they
+    need; the study's own copy has the joined rule, and nothing here.
     by_device: device class -> rule, for a claim that is judged for each class of device that ran; its verdict is then
     taken over those classes, and `rule` is the rule where none ran.
     """
@@ -265,7 +277,7 @@ class Claim(BaseModel):
     title: str
     sentence: str
     rule: Rule
-    rule_with_corpus: Rule | None = None
+    where_planned: tuple[str, ...] = ()
     by_device: dict[Literal["cpu", "gpu"], Rule] = {}
     atoms: dict[str, Atom] = Field(min_length=1)
 
@@ -274,11 +286,23 @@ class Claim(BaseModel):
         """Return the names of the atoms that the claim's verdict hangs on, on any class of device."""
         return frozenset(name for rule in (self.rule, *self.by_device.values()) for name in _atoms_of(rule))
 
+    @property
+    def whole_rule(self) -> str:
+        """Return the rule of a study that plans everything."""
+        return _joined(self.rule, self.where_planned)
+
+    def for_cells(self, cells: Collection[Cell]) -> "Claim":
+        """Return the claim with the rule of a study that plans these cells."""
+        planned = [name for name in self.where_planned if self.atoms[name].planned_by(cells)]
+        return self.model_copy(update={"rule": _joined(self.rule, planned), "where_planned": ()})
+
     @model_validator(mode="after")
     def _about_its_atoms(self) -> "Claim":
-        for rule in (self.rule, self.rule_with_corpus, *self.by_device.values()):
-            if rule is None:
-                continue
+        if self.where_planned and self.by_device:
+            raise ValueError("where_planned joins the one rule; a claim that is judged by device has several")
+        if twice := sorted(set(self.where_planned) & set(_atoms_of(self.rule))):
+            raise ValueError(f"the atom {twice[0]!r} is in the rule already; leave it out of where_planned")
+        for rule in (self.whole_rule, *self.by_device.values()):
             if not _is_rule(rule):
                 raise ValueError(f"{rule!r} is no rule; join atoms by and, or and parentheses")
             if strangers := sorted(set(_atoms_of(rule)) - set(self.atoms)):
@@ -301,11 +325,15 @@ class Preregistration(BaseModel):
 
     @property
     def sha256(self) -> str:
-        """Return the hash that every record and report of a study carries."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json")).encode()).hexdigest()
+        """Return the hash that every record and report of a study carries.
 
-    def only(self, claims: Iterable[str], *, corpus: bool) -> "Preregistration":
-        """Return the part that a suite with these claims uses, with or without a real text.
+        Fields at their default are left out of it, so that one which a later version adds changes no study's hash.
+        """
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+    def only(self, claims: Iterable[str]) -> "Preregistration":
+        """Return the part that a suite with these claims uses.
 
         Raises UnknownName for a claim that is not pre-registered.
         """
@@ -313,8 +341,12 @@ class Preregistration(BaseModel):
         for name in claims:
             if name not in self.claims:
                 raise unknown("claim", name, self.claims)
-            chosen[name] = _with_corpus(self.claims[name]) if corpus else _without_corpus(self.claims[name])
+            chosen[name] = self.claims[name]
         return self.model_copy(update={"claims": chosen})
+
+    def for_cells(self, cells: Collection[Cell]) -> "Preregistration":
+        """Return it with the rules of a study that plans these cells."""
+        return self.model_copy(update={"claims": {name: claim.for_cells(cells) for name, claim in self.claims.items()}})
 
     def plus(self, claims: Mapping[str, Claim]) -> "Preregistration":
         """Return everything here with further claims.
@@ -345,13 +377,13 @@ def _is_rule(rule: str) -> bool:
     return shape == "a"
 
 
-def _with_corpus(claim: Claim) -> Claim:
-    return claim.model_copy(update={"rule": claim.rule_with_corpus or claim.rule, "rule_with_corpus": None})
-
-
-def _without_corpus(claim: Claim) -> Claim:
-    atoms = {name: atom for name, atom in claim.atoms.items() if not atom.corpus}
-    return claim.model_copy(update={"atoms": atoms, "rule_with_corpus": None})
+def _joined(rule: str, names: Sequence[str]) -> str:
+    """Return a rule and these atoms, joined by `and`."""
+    outside = rule
+    while (shorter := re.sub(r"\([^()]*\)", "", outside)) != outside:
+        outside = shorter
+    head = f"({rule})" if "or" in outside.split() and names else rule
+    return " and ".join((head, *names))
 
 
 @cache

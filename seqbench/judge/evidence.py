@@ -426,7 +426,7 @@ def _control(control: Control, atom: Atom, tables: Tables, rules: Preregistratio
 
 def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
     """Return why an atom has no verdict, or nothing; a control that did not run is no control that failed."""
-    names = tuple(dict.fromkeys((*atom.deciding, *(control.arm for control in atom.controls))))
+    names = atom.needed
     unplanned = [name for name in names if arms[name].empty]
     if unplanned and all(atom.arms[name].device == CUDA for name in unplanned):
         return f"nothing of it ran on a GPU ({', '.join(atom.arms[name].title for name in unplanned)})"
