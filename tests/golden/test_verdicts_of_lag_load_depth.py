@@ -93,6 +93,19 @@ def test_c7_gets_the_verdict_of_the_truth(expected, truth):
     assert judged("C7", truth).verdict == expected
 
 
+def test_flat_recall_is_printed_as_zero():
+    """The same recall at every lag is a slope of 0, not of the last digits of a sum."""
+    assert "and what it recalls by 0 per e-fold of lag [0, 0], n = 8" in judged("C7").wording
+
+
+@pytest.mark.parametrize("recall", [0.0, 0.6])
+def test_a_transformer_that_did_not_learn_is_not_flat(recall):
+    """What was never recalled is lost at no lag: the control makes 7b VACUOUS, whatever its slope."""
+    atom = next(item for item in judged("C7", {"recall_transformer": recall}).atoms if item.name == "7b")
+    assert (atom.verdict, atom.effect) == (V, None)
+    assert atom.reason.startswith("control failed: transformer has recall_auc ")
+
+
 def test_c7_is_judged_with_its_speed_where_a_gpu_ran():
     """On a CPU alone it says that speed was not tested; on a GPU the time of training is part of its rule."""
     alone = judged("C7")
