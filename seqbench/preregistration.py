@@ -88,6 +88,8 @@ class Arm(BaseModel):
     """Which cells belong to one side of a comparison: every given field must match the cell's.
 
     length: one length, or several in ascending order. model: of the test factor also several, each of them a part.
+    candidates: models of which the study's trials of learning rates choose one, before any seed that is judged, where
+    its suite tunes all of them; elsewhere `model` stands alone, and the study's own copy has no candidates.
     params: parameter -> its value, or several of which a cell has one.
     """
 
@@ -95,6 +97,7 @@ class Arm(BaseModel):
 
     task: str
     model: ModelName | Annotated[tuple[ModelName, ...], Field(min_length=2)]
+    candidates: tuple[ModelName, ...] = ()
     probe: str | None = None
     device: Literal["cpu", "cuda"] | None = None
     length: Length | TestLengths | None = None
@@ -106,8 +109,8 @@ class Arm(BaseModel):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Return the models of the arm, mostly one."""
-        return (self.model,) if isinstance(self.model, str) else self.model
+        """Return the models of the arm, mostly one; with candidates, these."""
+        return self.candidates or ((self.model,) if isinstance(self.model, str) else self.model)
 
     @property
     def title(self) -> str:
@@ -140,6 +143,22 @@ class Arm(BaseModel):
         """Return whether a planned cell belongs to this arm, on a device of its class."""
         same = all((getattr(cell, name) or "") in values for name, values in self.wanted.items())
         return same and self.takes(dict(cell.params))
+
+    def of(self, model: str) -> "Arm":
+        """Return the arm with this model alone."""
+        return self.model_copy(update={"model": model, "candidates": ()})
+
+    def for_cells(self, cells: Collection[Cell]) -> "Arm":
+        """Return the arm as a study with these cells has it: with its candidates if it tunes all of them."""
+        tuned = {cell.model for cell in cells if cell.rate is not None and self.fits(cell)}
+        tunes = {model_name(text) for text in self.candidates} <= tuned
+        return self if tunes else self.model_copy(update={"candidates": ()})
+
+    @model_validator(mode="after")
+    def _one_of_its_candidates(self) -> "Arm":
+        if self.candidates and self.model not in self.candidates:
+            raise ValueError(f"{self.model!r} must be one of its candidates")
+        return self
 
 
 class Control(BaseModel):
@@ -222,6 +241,10 @@ class Atom(BaseModel):
         """Return whether there is a cell of every arm that the atom needs."""
         return all(any(self.arms[name].fits(cell) for cell in cells) for name in self.needed)
 
+    def for_cells(self, cells: Collection[Cell]) -> "Atom":
+        """Return the atom with the arms of a study that has these cells."""
+        return self.model_copy(update={"arms": {name: arm.for_cells(cells) for name, arm in self.arms.items()}})
+
     @model_validator(mode="after")
     def _testable(self) -> "Atom":
         for name in NEEDED_ARMS.get(self.test, ()):
@@ -256,7 +279,7 @@ def _why_no_factor(atom: Atom) -> str:
 
 
 def _why_only_factor(atom: Atom) -> str:
-    several = [name for name, arm in atom.arms.items() if len(arm.models) > 1]
+    several = [name for name, arm in atom.arms.items() if not isinstance(arm.model, str)]
     if several or atom.blocks:
         what = f"the arm {several[0]!r} names several models" if several else "blocks is given"
         return f"{what}, which only the test factor can tell apart"
@@ -292,9 +315,10 @@ class Claim(BaseModel):
         return _joined(self.rule, self.where_planned)
 
     def for_cells(self, cells: Collection[Cell]) -> "Claim":
-        """Return the claim with the rule of a study that plans these cells."""
+        """Return the claim with the rule of a study that plans these cells, and the arms that it can choose."""
         planned = [name for name in self.where_planned if self.atoms[name].planned_by(cells)]
-        return self.model_copy(update={"rule": _joined(self.rule, planned), "where_planned": ()})
+        atoms = {name: atom.for_cells(cells) for name, atom in self.atoms.items()}
+        return self.model_copy(update={"rule": _joined(self.rule, planned), "where_planned": (), "atoms": atoms})
 
     @model_validator(mode="after")
     def _about_its_atoms(self) -> "Claim":
@@ -345,7 +369,7 @@ class Preregistration(BaseModel):
         return self.model_copy(update={"claims": chosen})
 
     def for_cells(self, cells: Collection[Cell]) -> "Preregistration":
-        """Return it with the rules of a study that plans these cells."""
+        """Return it as a study that plans these cells fixes it."""
         return self.model_copy(update={"claims": {name: claim.for_cells(cells) for name, claim in self.claims.items()}})
 
     def plus(self, claims: Mapping[str, Claim]) -> "Preregistration":

@@ -22,6 +22,7 @@ from seqbench.judge.rules import AtomLevels, AtomP
 from seqbench.judge.stats import Array, Bounds
 from seqbench.judge.table import Tables
 from seqbench.preregistration import Arm, Atom, Control, Preregistration
+from seqbench.tuning import Refused
 
 Around = Mapping[Hashable, float]
 Filling = Literal["rules", "best", "worst"]
@@ -62,6 +63,8 @@ ROW_COLUMNS = (
     table.STEPS,
 )
 CUDA = "cuda"
+CHOSEN = "chosen by trials of learning rates"
+"""With this begins the reason of an atom some of whose arms had candidates."""
 CHANCE_COLUMN = {
     "bits_per_character": "order0_bits_per_character",
     "accuracy": "chance_accuracy",
@@ -129,8 +132,22 @@ class Evidence:
 def gather(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, claim: str, trimmed: str = "") -> Evidence:
     """Return what the study's tables say about one atom of a claim.
 
-    trimmed: why cells of it are no longer planned; what is left of them is not tested.
+    trimmed: why cells of it are no longer planned; what is left of them is not tested. Of an arm with candidates the
+    one that the study's trials chose is tested.
     """
+    choices = {key: tables.chosen[claim, name, key] for key, arm in atom.arms.items() if arm.candidates}
+    models = {key: found for key, found in choices.items() if isinstance(found, str)}
+    if refused := [found for found in choices.values() if isinstance(found, Refused)]:
+        return Evidence(name, atom, "not tested", reason=trimmed or refused[0].reason)
+    arms = atom.arms | {key: atom.arms[key].of(model) for key, model in models.items()}
+    found = _gathered(name, atom.model_copy(update={"arms": arms}), tables, rules, claim=claim, trimmed=trimmed)
+    told = [f"{model} as {key} (of {atom.arms[key].title})" for key, model in models.items()]
+    chosen = f"{CHOSEN}: {', '.join(told)}" if told else ""
+    return replace(found, reason="; ".join(filter(None, (chosen, found.reason))))
+
+
+def _gathered(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, claim: str, trimmed: str) -> Evidence:
+    """Return what the tables say about an atom whose arms have one model each, or are levels of a factor."""
     arms = {key: _arm_rows(arm, atom, tables, rules) for key, arm in atom.arms.items()}
     shown = tuple(_arm_data(key, atom, rows) for key, rows in arms.items())
     controls = tuple(_control(control, atom, tables, rules) for control in atom.controls)

@@ -8,7 +8,7 @@ from seqbench.judge.report import verdicts
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
 from seqbench.plan import Fit
-from seqbench.preregistration import Claim, Preregistration, built_in
+from seqbench.preregistration import Arm, Claim, Preregistration, built_in
 from seqbench.record import CorpusFacts
 from seqbench.store import Contents
 from seqbench.suite import Suite
@@ -122,6 +122,13 @@ def test_what_cannot_join_is_refused(fields, told):
     with pytest.raises(ValidationError) as caught:
         claim_of(**fields)
     assert told in str(caught.value)
+
+
+def test_a_fixed_model_is_one_of_its_candidates():
+    """Where nothing is tuned the arm is a case of what is chosen elsewhere."""
+    told = "'tcn' must be one of its candidates"
+    with pytest.raises(ValidationError, match=told):
+        Arm(task="recall", model="tcn", candidates=("rnn", "gru"))
 
 
 @pytest.mark.parametrize(
