@@ -51,6 +51,7 @@ NEEDED_ARMS: Mapping[str, tuple[str, ...]] = {
     "rounds": ("subject", "reference"),
     "proportions": ("subject", "reference"),
     "time_to_solve": ("subject", "reference"),
+    "time_by_lag": ("subject", "reference"),
 }
 """The arms that a test compares, by name; the other tests take every arm."""
 NEEDED_MARGIN: Mapping[str, Literal["support", "equivalence", "below"]] = {
@@ -61,15 +62,20 @@ NEEDED_MARGIN: Mapping[str, Literal["support", "equivalence", "below"]] = {
     "rounds": "support",
     "proportions": "support",
     "time_to_solve": "support",
+    "time_by_lag": "support",
     "factor": "support",
     "tost": "equivalence",
     "tost_difference": "equivalence",
     "exact": "below",
 }
 """The margin without which a test has no hypothesis."""
-NEEDED_MEASUREMENT: Mapping[str, str] = {"proportions": "solved", "time_to_solve": "steps_to_solve"}
+NEEDED_MEASUREMENT: Mapping[str, str] = {
+    "proportions": "solved",
+    "time_to_solve": "steps_to_solve",
+    "time_by_lag": "steps_to_solve",
+}
 """What a test is about where it can be about one thing only."""
-SLOPELESS = ("rounds", "proportions", "time_to_solve")
+SLOPELESS = ("rounds", "proportions", "time_to_solve", "time_by_lag")
 
 
 Block = Literal["model", "length", "width", "layers", "params"]
@@ -182,6 +188,8 @@ class Atom(BaseModel):
     test rounds: θ = ln(seconds of `subject` / seconds of `reference`) of each paired round of their panel that counts.
     test proportions: θ = share of the cells of `subject` that solved their task − share of those of `reference`.
     test time_to_solve: θ = ln(mean steps to solve of `subject`, restricted to the budget / the same of `reference`).
+    test time_by_lag: θ = power of the lag (the length less one) with which steps to solve grow, of `subject` − of
+    `reference`; cells are replicates, those that used up their budget are censored there.
     test factor: θ = largest − smallest mean over the arms, the levels of one factor of a factorial, each adjusted for
     the other factors, which `blocks` names by the fields of cells that tell them apart. Effects add (type II), the
     error is that of seeds within a configuration. SUPPORTED above the larger of `support` and twice the SD of seeds.
@@ -209,6 +217,7 @@ class Atom(BaseModel):
         "rounds",
         "proportions",
         "time_to_solve",
+        "time_by_lag",
         "factor",
         "exact",
         "descriptive",

@@ -31,6 +31,7 @@ MATCH = "match"
 PARAMS = "params"
 SEED = "seed"
 STEPS = "steps"
+EVALUATED = "evaluated"
 BATCH = "batch"
 THREADS = "threads"
 MACHINE = "machine"
@@ -61,11 +62,14 @@ CELL_COLUMNS = (
     PARAMS,
     SEED,
     STEPS,
+    EVALUATED,
     BATCH,
     THREADS,
 )
 RECORD_COLUMNS = (MACHINE, DEVICE, LANE, PANEL, STATUS, ERROR)
-ROW_COLUMNS = tuple(name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, STEPS, ERROR))
+ROW_COLUMNS = tuple(
+    name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, STEPS, EVALUATED, ERROR)
+)
 
 MISSING = "missing"
 """The status of a planned cell without an accepted record."""
@@ -206,6 +210,7 @@ def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:
         PARAMS: canonical_json(dict(cell.params)),
         SEED: cell.seed,
         STEPS: cell.training.steps if cell.training else 0,
+        EVALUATED: cell.training.evaluate_every if cell.training else 0,
         BATCH: cell.batch,
         THREADS: cell.threads,
     }

@@ -62,6 +62,17 @@ def test_c3_says_what_initialisation_changes():
     assert "initialisation" not in said(judged("C3", {"gates_solve": 1.0}))
 
 
+def test_c3_says_how_steps_to_solve_grow_with_lag():
+    """Gates that solve the shortest lag alone, and attention at any; equal growth; and nobody who solved anything."""
+    found = {atom.name: atom for atom in judged("C3").atoms}
+    assert (found["3c/lstm"].verdict, found["3c/lstm"].in_rule, found["3c/lstm"].upper) == (S, False, None)
+    assert "steps to solve recall of one item grow with a power of the lag, that of an LSTM" in said(judged("C3"))
+    alike = {atom.name: atom for atom in judged("C3", {"gates_solve": 1.0}).atoms}
+    assert (alike["3c/lstm"].verdict, alike["3c/lstm"].effect) == (I, pytest.approx(0.0, abs=0.05))
+    never = {atom.name: atom for atom in judged("C3", {"attention_solves": 0.0}).atoms}
+    assert never["3c/lstm"].reason == "the arm 'reference' solved the task at no lag"
+
+
 @pytest.mark.parametrize(
     ("expected", "truth"),
     [
