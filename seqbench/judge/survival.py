@@ -115,6 +115,8 @@ FINE = np.concatenate([np.arange(-20.0, -4.0, 0.1), np.arange(-4.0, 6.0, 0.01), 
 FARTHEST = 15.0
 """A bound of a difference of powers beyond this is none."""
 PARAMETERS = 3
+MOST = 100.0
+"""A likelihood ratio per cell beyond which a p-value is 0 in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,18 +172,20 @@ class PowerDifference:
         return best[0] - best[1]
 
     def root(self, theta: float) -> float:
-        """Return the signed root of the likelihood ratio of θ: positive where the estimate lies above."""
+        """Return the signed root of the likelihood ratio of θ as a Student's t: positive where the estimate lies above.
+
+        t² = (m − p)·(exp(r²/m) − 1), with m cells and p parameters, is exact for regression without censoring; m is
+        that of the arm with the fewest cells that solved their task.
+        """
         of_subject, of_reference = self._profiles
         among = FINE[(FINE + theta >= FINE[0]) & (FINE + theta <= FINE[-1])]
         reached = float((of_subject(among + theta) + of_reference(among)).max())
         highest = float(of_subject(FINE).max() + of_reference(FINE).max())
-        return math.copysign(math.sqrt(max(0.0, 2 * (highest - reached))), self.estimate - theta)
+        ratio = min(2 * max(0.0, highest - reached) / (self.freedom + PARAMETERS), MOST)
+        return math.copysign(math.sqrt(self.freedom * math.expm1(ratio)), self.estimate - theta)
 
     def test(self, margin: float) -> Pair:
-        """Return the one-sided tests of θ against a margin: the root against Student's t.
-
-        Without censoring the root is nearly Student's t itself: n·ln(1 + t²/(n − p)) ≈ t².
-        """
+        """Return the one-sided tests of θ against a margin: the root against Student's t."""
         if self.freedom < 1:
             return NEVER
         root = self.root(margin)
