@@ -141,8 +141,8 @@ def _line(row: Mapping[str, str]) -> str:
 def rules_of(claim: Claim) -> dict[str, str]:
     """Return the rules of a claim by when they hold; the first one, under "", holds where no other does."""
     found = {"": claim.rule}
-    if claim.rule_with_corpus:
-        found["with a text"] = claim.rule_with_corpus
+    if claim.where_planned:
+        found["where planned"] = claim.whole_rule
     return found | {f"on a {device.upper()}": text for device, text in claim.by_device.items()}
 
 

@@ -143,10 +143,10 @@ def study(
         _check_group(group, found[group.task], known_models, known_probes)
         if wrong := _misfit(group, found[group.task], text):
             raise InvalidInput(wrong)
-    used = _fixed(preregistration.installed(), suite, corpus=text is not None)
+    used = _fixed(preregistration.installed(), suite)
     if wrong := _untunable(suite, found, used, development=development):
         raise InvalidInput(wrong)
-    return Study(
+    draft = Study(
         suite_name=suite_name,
         suite_source=suites.source_of(suite_name, suite),
         suite=suite,
@@ -157,6 +157,8 @@ def study(
         preregistration=used,
         preregistration_sha256=used.sha256,
     )
+    used = used.for_cells(_as_written(draft))
+    return draft.model_copy(update={"preregistration": used, "preregistration_sha256": used.sha256})
 
 
 def corpus_facts(name_or_path: str, *, split: str | None) -> CorpusFacts:
@@ -336,16 +338,28 @@ def _own_models(suite: Suite) -> dict[str, str]:
     return {name: registry.source_sha256(name) for name in names}
 
 
-def _fixed(known: Preregistration, suite: Suite, *, corpus: bool) -> Preregistration:
-    """Return what is fixed for a suite: the claims that it names, and those that it brings."""
-    return known.plus(suite.own_claims).only((*suite.claims, *suite.own_claims), corpus=corpus)
+def _fixed(known: Preregistration, suite: Suite) -> Preregistration:
+    """Return what is fixed for a suite, whatever it plans: the claims that it names, and those that it brings."""
+    return known.plus(suite.own_claims).only((*suite.claims, *suite.own_claims))
+
+
+def _as_written(study: Study) -> tuple[Cell, ...]:
+    """Return a cell of every kind that the suite asks for before anything is trimmed; they differ not in seed alone."""
+    whole = study.model_copy(update={"fit": None})
+    found: dict[tuple[str, int, str], Cell] = {}
+    for group in study.suite.groups:
+        if not _why_left_out(whole, group):
+            for cell in _cells(whole, group):
+                if not _excluded(cell, study.suite.exclude):
+                    found.setdefault((group.name, cell.length, cell.model), cell)
+    return tuple(found.values())
 
 
 def _is_installed(study: Study) -> bool:
     known = preregistration.installed(study.suite.claims)
     if not set(study.suite.claims) <= set(known.claims) or set(study.suite.own_claims) & set(known.claims):
         return False
-    return _fixed(known, study.suite, corpus=study.corpus is not None) == study.preregistration
+    return _fixed(known, study.suite).for_cells(_as_written(study)) == study.preregistration
 
 
 def _first_seed(rules: Preregistration, *, development: bool) -> int:

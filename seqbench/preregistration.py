@@ -7,7 +7,7 @@ the same name, which holds one `Claim`; a suite of somebody's own may hold claim
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -51,6 +51,7 @@ NEEDED_ARMS: Mapping[str, tuple[str, ...]] = {
     "rounds": ("subject", "reference"),
     "proportions": ("subject", "reference"),
     "time_to_solve": ("subject", "reference"),
+    "time_by_lag": ("subject", "reference"),
 }
 """The arms that a test compares, by name; the other tests take every arm."""
 NEEDED_MARGIN: Mapping[str, Literal["support", "equivalence", "below"]] = {
@@ -61,15 +62,20 @@ NEEDED_MARGIN: Mapping[str, Literal["support", "equivalence", "below"]] = {
     "rounds": "support",
     "proportions": "support",
     "time_to_solve": "support",
+    "time_by_lag": "support",
     "factor": "support",
     "tost": "equivalence",
     "tost_difference": "equivalence",
     "exact": "below",
 }
 """The margin without which a test has no hypothesis."""
-NEEDED_MEASUREMENT: Mapping[str, str] = {"proportions": "solved", "time_to_solve": "steps_to_solve"}
+NEEDED_MEASUREMENT: Mapping[str, str] = {
+    "proportions": "solved",
+    "time_to_solve": "steps_to_solve",
+    "time_by_lag": "steps_to_solve",
+}
 """What a test is about where it can be about one thing only."""
-SLOPELESS = ("rounds", "proportions", "time_to_solve")
+SLOPELESS = ("rounds", "proportions", "time_to_solve", "time_by_lag")
 
 
 Block = Literal["model", "length", "width", "layers", "params"]
@@ -88,12 +94,16 @@ class Arm(BaseModel):
     """Which cells belong to one side of a comparison: every given field must match the cell's.
 
     length: one length, or several in ascending order. model: of the test factor also several, each of them a part.
+    candidates: models of which the study's trials of learning rates choose one, before any seed that is judged, where
+    its suite tunes all of them; elsewhere `model` stands alone, and the study's own copy has no candidates.
+    params: parameter -> its value, or several of which a cell has one.
     """
 
     model_config = _FROZEN
 
     task: str
     model: ModelName | Annotated[tuple[ModelName, ...], Field(min_length=2)]
+    candidates: tuple[ModelName, ...] = ()
     probe: str | None = None
     device: Literal["cpu", "cuda"] | None = None
     length: Length | TestLengths | None = None
@@ -101,12 +111,12 @@ class Arm(BaseModel):
     layers: Layers | None = None
     batch: Sequences | None = None
     threads: Few | None = None
-    params: dict[str, PlainScalar] = {}
+    params: dict[str, PlainScalar | Annotated[tuple[PlainScalar, ...], Field(min_length=2)]] = {}
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Return the models of the arm, mostly one."""
-        return (self.model,) if isinstance(self.model, str) else self.model
+        """Return the models of the arm, mostly one; with candidates, these."""
+        return self.candidates or ((self.model,) if isinstance(self.model, str) else self.model)
 
     @property
     def title(self) -> str:
@@ -131,12 +141,30 @@ class Arm(BaseModel):
 
     def takes(self, params: Mapping[str, Any]) -> bool:
         """Return whether a cell with these parameters has those that this arm asks for."""
-        return all(params.get(key) == value for key, value in self.params.items())
+        return all(
+            params.get(key) in (value if isinstance(value, tuple) else (value,)) for key, value in self.params.items()
+        )
 
     def fits(self, cell: Cell) -> bool:
         """Return whether a planned cell belongs to this arm, on a device of its class."""
         same = all((getattr(cell, name) or "") in values for name, values in self.wanted.items())
         return same and self.takes(dict(cell.params))
+
+    def of(self, model: str) -> "Arm":
+        """Return the arm with this model alone."""
+        return self.model_copy(update={"model": model, "candidates": ()})
+
+    def for_cells(self, cells: Collection[Cell]) -> "Arm":
+        """Return the arm as a study with these cells has it: with its candidates if it tunes all of them."""
+        tuned = {cell.model for cell in cells if cell.rate is not None and self.fits(cell)}
+        tunes = {model_name(text) for text in self.candidates} <= tuned
+        return self if tunes else self.model_copy(update={"candidates": ()})
+
+    @model_validator(mode="after")
+    def _one_of_its_candidates(self) -> "Arm":
+        if self.candidates and self.model not in self.candidates:
+            raise ValueError(f"{self.model!r} must be one of its candidates")
+        return self
 
 
 class Control(BaseModel):
@@ -160,6 +188,8 @@ class Atom(BaseModel):
     test rounds: θ = ln(seconds of `subject` / seconds of `reference`) of each paired round of their panel that counts.
     test proportions: θ = share of the cells of `subject` that solved their task − share of those of `reference`.
     test time_to_solve: θ = ln(mean steps to solve of `subject`, restricted to the budget / the same of `reference`).
+    test time_by_lag: θ = power of the lag (the length less one) with which steps to solve grow, of `subject` − of
+    `reference`; cells are replicates, those that used up their budget are censored there.
     test factor: θ = largest − smallest mean over the arms, the levels of one factor of a factorial, each adjusted for
     the other factors, which `blocks` names by the fields of cells that tell them apart. Effects add (type II), the
     error is that of seeds within a configuration. SUPPORTED above the larger of `support` and twice the SD of seeds.
@@ -171,7 +201,6 @@ class Atom(BaseModel):
     slope_over: the value of a seed is the slope of its measurement over its cells' length, ln length or ln state
     floats, or over ln lag within the measurement's own series. ln: the measurement enters as its natural logarithm.
     support, contradict: margins δs and δc in the unit of the estimand.
-    corpus: the atom exists only in studies that were given a real text.
     """
 
     model_config = _FROZEN
@@ -188,6 +217,7 @@ class Atom(BaseModel):
         "rounds",
         "proportions",
         "time_to_solve",
+        "time_by_lag",
         "factor",
         "exact",
         "descriptive",
@@ -197,7 +227,6 @@ class Atom(BaseModel):
     slope_over: Literal["length", "ln_length", "ln_state_floats", "ln_lag"] | None = None
     ln: bool = False
     sign: Literal[1, -1] = 1
-    corpus: bool = False
     arms: dict[str, Arm] = Field(min_length=1)
     blocks: tuple[Block, ...] = ()
     support: float | None = None
@@ -211,6 +240,19 @@ class Atom(BaseModel):
         """Return the names of the arms that the test uses; the others are printed beside it."""
         named = tuple(name for name in ("subject", "reference") if name in self.arms)
         return tuple(self.arms) if self.test in ("maximum", "tost", "factor", "descriptive") else named
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Return the names of the arms without which there is no verdict: the test uses them, or they control it."""
+        return tuple(dict.fromkeys((*self.deciding, *(control.arm for control in self.controls))))
+
+    def planned_by(self, cells: Collection[Cell]) -> bool:
+        """Return whether there is a cell of every arm that the atom needs."""
+        return all(any(self.arms[name].fits(cell) for cell in cells) for name in self.needed)
+
+    def for_cells(self, cells: Collection[Cell]) -> "Atom":
+        """Return the atom with the arms of a study that has these cells."""
+        return self.model_copy(update={"arms": {name: arm.for_cells(cells) for name, arm in self.arms.items()}})
 
     @model_validator(mode="after")
     def _testable(self) -> "Atom":
@@ -246,7 +288,7 @@ def _why_no_factor(atom: Atom) -> str:
 
 
 def _why_only_factor(atom: Atom) -> str:
-    several = [name for name, arm in atom.arms.items() if len(arm.models) > 1]
+    several = [name for name, arm in atom.arms.items() if not isinstance(arm.model, str)]
     if several or atom.blocks:
         what = f"the arm {several[0]!r} names several models" if several else "blocks is given"
         return f"{what}, which only the test factor can tell apart"
@@ -256,6 +298,8 @@ def _why_only_factor(atom: Atom) -> str:
 class Claim(BaseModel):
     """One sentence, its atoms, and the rule that makes a verdict of them, as `(1a or 1b) and 1c`.
 
+    where_planned: atoms that join the rule, by `and`, in a study whose suite asks for cells of all the arms that they
+    need; the study's own copy has the joined rule, and nothing here.
     by_device: device class -> rule, for a claim that is judged for each class of device that ran; its verdict is then
     taken over those classes, and `rule` is the rule where none ran.
     """
@@ -265,7 +309,7 @@ class Claim(BaseModel):
     title: str
     sentence: str
     rule: Rule
-    rule_with_corpus: Rule | None = None
+    where_planned: tuple[str, ...] = ()
     by_device: dict[Literal["cpu", "gpu"], Rule] = {}
     atoms: dict[str, Atom] = Field(min_length=1)
 
@@ -274,11 +318,24 @@ class Claim(BaseModel):
         """Return the names of the atoms that the claim's verdict hangs on, on any class of device."""
         return frozenset(name for rule in (self.rule, *self.by_device.values()) for name in _atoms_of(rule))
 
+    @property
+    def whole_rule(self) -> str:
+        """Return the rule of a study that plans everything."""
+        return _joined(self.rule, self.where_planned)
+
+    def for_cells(self, cells: Collection[Cell]) -> "Claim":
+        """Return the claim with the rule of a study that plans these cells, and the arms that it can choose."""
+        planned = [name for name in self.where_planned if self.atoms[name].planned_by(cells)]
+        atoms = {name: atom.for_cells(cells) for name, atom in self.atoms.items()}
+        return self.model_copy(update={"rule": _joined(self.rule, planned), "where_planned": (), "atoms": atoms})
+
     @model_validator(mode="after")
     def _about_its_atoms(self) -> "Claim":
-        for rule in (self.rule, self.rule_with_corpus, *self.by_device.values()):
-            if rule is None:
-                continue
+        if self.where_planned and self.by_device:
+            raise ValueError("where_planned joins the one rule; a claim that is judged by device has several")
+        if twice := sorted(set(self.where_planned) & set(_atoms_of(self.rule))):
+            raise ValueError(f"the atom {twice[0]!r} is in the rule already; leave it out of where_planned")
+        for rule in (self.whole_rule, *self.by_device.values()):
             if not _is_rule(rule):
                 raise ValueError(f"{rule!r} is no rule; join atoms by and, or and parentheses")
             if strangers := sorted(set(_atoms_of(rule)) - set(self.atoms)):
@@ -301,11 +358,15 @@ class Preregistration(BaseModel):
 
     @property
     def sha256(self) -> str:
-        """Return the hash that every record and report of a study carries."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json")).encode()).hexdigest()
+        """Return the hash that every record and report of a study carries.
 
-    def only(self, claims: Iterable[str], *, corpus: bool) -> "Preregistration":
-        """Return the part that a suite with these claims uses, with or without a real text.
+        Fields at their default are left out of it, so that one which a later version adds changes no study's hash.
+        """
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+    def only(self, claims: Iterable[str]) -> "Preregistration":
+        """Return the part that a suite with these claims uses.
 
         Raises UnknownName for a claim that is not pre-registered.
         """
@@ -313,8 +374,12 @@ class Preregistration(BaseModel):
         for name in claims:
             if name not in self.claims:
                 raise unknown("claim", name, self.claims)
-            chosen[name] = _with_corpus(self.claims[name]) if corpus else _without_corpus(self.claims[name])
+            chosen[name] = self.claims[name]
         return self.model_copy(update={"claims": chosen})
+
+    def for_cells(self, cells: Collection[Cell]) -> "Preregistration":
+        """Return it as a study that plans these cells fixes it."""
+        return self.model_copy(update={"claims": {name: claim.for_cells(cells) for name, claim in self.claims.items()}})
 
     def plus(self, claims: Mapping[str, Claim]) -> "Preregistration":
         """Return everything here with further claims.
@@ -345,13 +410,13 @@ def _is_rule(rule: str) -> bool:
     return shape == "a"
 
 
-def _with_corpus(claim: Claim) -> Claim:
-    return claim.model_copy(update={"rule": claim.rule_with_corpus or claim.rule, "rule_with_corpus": None})
-
-
-def _without_corpus(claim: Claim) -> Claim:
-    atoms = {name: atom for name, atom in claim.atoms.items() if not atom.corpus}
-    return claim.model_copy(update={"atoms": atoms, "rule_with_corpus": None})
+def _joined(rule: str, names: Sequence[str]) -> str:
+    """Return a rule and these atoms, joined by `and`."""
+    outside = rule
+    while (shorter := re.sub(r"\([^()]*\)", "", outside)) != outside:
+        outside = shorter
+    head = f"({rule})" if "or" in outside.split() and names else rule
+    return " and ".join((head, *names))
 
 
 @cache

@@ -218,6 +218,35 @@ def choice(rule: RateRule, model: str, records: Mapping[Cell, Record]) -> Choice
     return choose(first | further, rates=rule.rates)
 
 
+def best_of(candidates: Mapping[str, RateRule], records: Mapping[Cell, Record]) -> str | Refused:
+    """Return the model whose best rate did best in its trials, or why none can be named: model -> its rule.
+
+    Candidates are ordered as rates are: by failed seeds, then by loss, which is 0 where every seed solved the task; of
+    those that did equally well the first named is taken.
+    """
+    ranks: dict[str, tuple[int, float]] = {}
+    for model, rule in candidates.items():
+        found = _rank(rule, model, records)
+        if isinstance(found, Refused):
+            return Refused(f"no choice among {', '.join(candidates)}: {model}: {found.reason}")
+        ranks[model] = found
+    return min(ranks, key=ranks.__getitem__)
+
+
+def _rank(rule: RateRule, model: str, records: Mapping[Cell, Record]) -> tuple[int, float] | Refused:
+    """Return the failed seeds and the loss of a model's best rate, or why they are not known."""
+    first = _curves(grid(rule, model), records)
+    if unknown := _without_a_result((*grid(rule, model), *extensions(rule, model)), records):
+        return Refused(f"a trial of a learning rate has no result ({unknown})")
+    if first is not None and _all_failed(first):
+        return rule.seeds, math.inf
+    made = choice(rule, model, records)
+    if made is None:
+        return Refused("trials of its learning rate are missing")
+    best = next(trial for trial in made.trials if trial.rate == made.rate)
+    return best.rank[:2]
+
+
 def outdated(record: Record, records: Mapping[Cell, Record]) -> bool:
     """Return whether a record's learning rate is not the one that its rule gives, as far as the rule can tell."""
     if record.cell.rate is None:

@@ -184,7 +184,7 @@ def chronicle(folder):
         seeds=2,
         training={"steps": 150, "batch": 32, "learning_rate": 2e-2, "warmup_steps": 10},
     )
-    study = study_of((group,), claims=installed().only(("C8",), corpus=False).claims)
+    study = study_of((group,), claims=installed().only(("C8",)).claims)
     conduct.conduct(study, folder / "chronicle", settings=conduct.Settings(executor="serial"))
     return study, store.contents(folder / "chronicle")
 

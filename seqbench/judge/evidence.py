@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 
 from seqbench.errors import InvalidInput
-from seqbench.judge import capacity, stats, table, testing
+from seqbench.judge import capacity, stats, survival, table, testing
 from seqbench.judge.rules import AtomLevels, AtomP
 from seqbench.judge.stats import Array, Bounds
 from seqbench.judge.table import Tables
 from seqbench.preregistration import Arm, Atom, Control, Preregistration
+from seqbench.tuning import Refused
 
 Around = Mapping[Hashable, float]
 Filling = Literal["rules", "best", "worst"]
@@ -60,8 +61,11 @@ ROW_COLUMNS = (
     table.WIDTH,
     table.LAYERS,
     table.STEPS,
+    table.EVALUATED,
 )
 CUDA = "cuda"
+CHOSEN = "chosen by trials of learning rates"
+"""With this begins the reason of an atom some of whose arms had candidates."""
 CHANCE_COLUMN = {
     "bits_per_character": "order0_bits_per_character",
     "accuracy": "chance_accuracy",
@@ -129,8 +133,22 @@ class Evidence:
 def gather(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, claim: str, trimmed: str = "") -> Evidence:
     """Return what the study's tables say about one atom of a claim.
 
-    trimmed: why cells of it are no longer planned; what is left of them is not tested.
+    trimmed: why cells of it are no longer planned; what is left of them is not tested. Of an arm with candidates the
+    one that the study's trials chose is tested.
     """
+    choices = {key: tables.chosen[claim, name, key] for key, arm in atom.arms.items() if arm.candidates}
+    models = {key: found for key, found in choices.items() if isinstance(found, str)}
+    if refused := [found for found in choices.values() if isinstance(found, Refused)]:
+        return Evidence(name, atom, "not tested", reason=trimmed or refused[0].reason)
+    arms = atom.arms | {key: atom.arms[key].of(model) for key, model in models.items()}
+    found = _gathered(name, atom.model_copy(update={"arms": arms}), tables, rules, claim=claim, trimmed=trimmed)
+    told = [f"{model} as {key} (of {atom.arms[key].title})" for key, model in models.items()]
+    chosen = f"{CHOSEN}: {', '.join(told)}" if told else ""
+    return replace(found, reason="; ".join(filter(None, (chosen, found.reason))))
+
+
+def _gathered(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, claim: str, trimmed: str) -> Evidence:
+    """Return what the tables say about an atom whose arms have one model each, or are levels of a factor."""
     arms = {key: _arm_rows(arm, atom, tables, rules) for key, arm in atom.arms.items()}
     shown = tuple(_arm_data(key, atom, rows) for key, rows in arms.items())
     controls = tuple(_control(control, atom, tables, rules) for control in atom.controls)
@@ -426,7 +444,7 @@ def _control(control: Control, atom: Atom, tables: Tables, rules: Preregistratio
 
 def _why_not_tested(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
     """Return why an atom has no verdict, or nothing; a control that did not run is no control that failed."""
-    names = tuple(dict.fromkeys((*atom.deciding, *(control.arm for control in atom.controls))))
+    names = atom.needed
     unplanned = [name for name in names if arms[name].empty]
     if unplanned and all(atom.arms[name].device == CUDA for name in unplanned):
         return f"nothing of it ran on a GPU ({', '.join(atom.arms[name].title for name in unplanned)})"
@@ -453,6 +471,9 @@ def _why_not_comparable(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
         crowded = [name for name in atom.deciding if arms[name][table.SEED].duplicated().any()]
         if crowded:
             return f"the arm {crowded[0]!r} has several cells of a seed; name the length, width and parameters"
+    if atom.test == "time_by_lag":
+        unknown = [(name, why) for name in atom.deciding if (why := survival.why_unknown(_times(arms[name])))]
+        return f"the arm {unknown[0][0]!r} {unknown[0][1]}" if unknown else ""
     if atom.test == "time_to_solve":
         budgets = sorted({int(steps) for name in atom.deciding for steps in arms[name][table.STEPS]})
         if len(budgets) > 1:
@@ -597,8 +618,8 @@ def _samples(atom: Atom, arms: dict[str, pd.DataFrame], filling: Filling) -> tup
     """Return the values that are tested: θ by seed for one-arm tests, both oriented arms for two_sample."""
     if atom.test in ("tost", "exact"):
         return tuple(_array(_by_seed(arms[name], atom, filling, up=True)) for name in atom.deciding)
-    if atom.test in ("tost_difference", "factor"):
-        return _factor_samples(atom, arms) if atom.test == "factor" else _difference_samples(atom, arms, filling)
+    if atom.test in ("tost_difference", "factor", "time_by_lag"):
+        return _samples_of_design(atom, arms, filling)
     up = atom.sign > 0
     if atom.test in ("one_sample", "maximum"):
         return tuple(atom.sign * _array(_by_seed(arms[name], atom, filling, up=up)) for name in atom.deciding)
@@ -611,11 +632,20 @@ def _samples(atom: Atom, arms: dict[str, pd.DataFrame], filling: Filling) -> tup
     return _array(subject), _array(reference)
 
 
+def _samples_of_design(atom: Atom, arms: dict[str, pd.DataFrame], filling: Filling) -> tuple[Array, ...]:
+    if atom.test == "time_by_lag":
+        return tuple(values for name in atom.deciding for values in astuple(_times(arms[name])))
+    return _factor_samples(atom, arms) if atom.test == "factor" else _difference_samples(atom, arms, filling)
+
+
 def _fillings(atom: Atom, arms: dict[str, pd.DataFrame]) -> Iterator[tuple[Array, ...]]:
     """Return the values with failed cells all best and all worst; of a factor, with what could draw its levels apart.
 
     There the failed cells of each level are all least or all greatest, in every combination, or all like the mean.
     """
+    if atom.test == "time_by_lag":
+        yield from _fillings_by_lag(arms)
+        return
     if atom.test != "factor":
         yield from (_samples(atom, arms, filling) for filling in ("best", "worst"))
         return
@@ -631,6 +661,29 @@ def _fillings(atom: Atom, arms: dict[str, pd.DataFrame]) -> Iterator[tuple[Array
                 for (name, rows), side in zip(arms.items(), chosen, strict=True)
             },
         )
+
+
+def _fillings_by_lag(arms: dict[str, pd.DataFrame]) -> Iterator[tuple[Array, ...]]:
+    """Return the cells with the failed ones as steep as they could be in one arm and as flat in the other.
+
+    A failed cell could have solved its task at the first evaluation, or not within its budget.
+    """
+    for steep in ("subject", "reference"):
+        filled = []
+        for name in ("subject", "reference"):
+            rows = arms[name]
+            far = rows[table.LENGTH] >= rows[table.LENGTH].mean()
+            slow = rows[table.STEPS].where(far == (name == steep), rows[table.EVALUATED])
+            filled.append(_times(rows.assign(value=rows["value"].mask(rows["failed"], slow))))
+        yield tuple(values for times in filled for values in astuple(times))
+
+
+def _times(rows: pd.DataFrame) -> survival.Times:
+    """Return the times of the cells that have one; the lag of a task with one item is its length less one."""
+    known = rows.dropna(subset=["value"])
+    names = (table.LENGTH, "value", table.EVALUATED, table.STEPS)
+    length, steps, between, budget = (_array(known[name].astype(float)) for name in names)
+    return survival.Times(np.log(length - 1), steps, between, budget)
 
 
 def _factor_samples(atom: Atom, arms: dict[str, pd.DataFrame]) -> tuple[Array, ...]:

@@ -199,14 +199,17 @@ def per_seed_slope(x: Array, y_by_seed: Array) -> Array:
     """Return the least-squares slope of each seed's points: (k,), (n, k) -> (n,).
 
     Points of one seed are no replicates of each other, so the slopes are what is tested. A point that is not finite is
-    left out; a seed with fewer than two different x has no slope: NaN.
+    left out; a seed with fewer than two different x has no slope: NaN. Points at one and the same y have slope 0 and
+    no rounding noise, as y is counted from the seed's largest.
     """
     known = np.isfinite(y_by_seed)
+    top = y_by_seed.max(axis=1, keepdims=True, initial=-math.inf, where=known)
+    below = np.subtract(y_by_seed, top, out=np.zeros_like(y_by_seed), where=known)
     counts = known.sum(axis=1, keepdims=True)
     centres = np.where(known, x, 0.0).sum(axis=1, keepdims=True) / np.maximum(counts, 1)
     away = np.where(known, x - centres, 0.0)  # (n, k)
     squares = (away**2).sum(axis=1)
-    rise = (away * np.where(known, y_by_seed, 0.0)).sum(axis=1)
+    rise = (away * below).sum(axis=1)
     slopes = np.divide(rise, squares, out=np.full(len(rise), math.nan), where=squares > 0)
     return np.asarray(slopes, dtype=np.float64)
 

@@ -1,19 +1,21 @@
 """From a study folder's contents to tidy frames: one row per thing, every column named once, here.
 
-Trials of learning rates are in none of them: they decided how models were trained, and must decide nothing else.
+Trials of learning rates are in none of them: they decided how models were trained, and which of an arm's candidates
+is judged, and must decide nothing else.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from seqbench import plan
-from seqbench.cell import Cell, canonical_json
+from seqbench import plan, tuning
+from seqbench.cell import Cell, canonical_json, model_name
 from seqbench.plan import Planned, Study
+from seqbench.preregistration import Arm
 from seqbench.record import Record
 from seqbench.store import Contents
 
@@ -29,6 +31,7 @@ MATCH = "match"
 PARAMS = "params"
 SEED = "seed"
 STEPS = "steps"
+EVALUATED = "evaluated"
 BATCH = "batch"
 THREADS = "threads"
 MACHINE = "machine"
@@ -59,11 +62,14 @@ CELL_COLUMNS = (
     PARAMS,
     SEED,
     STEPS,
+    EVALUATED,
     BATCH,
     THREADS,
 )
 RECORD_COLUMNS = (MACHINE, DEVICE, LANE, PANEL, STATUS, ERROR)
-ROW_COLUMNS = tuple(name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, STEPS, ERROR))
+ROW_COLUMNS = tuple(
+    name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, STEPS, EVALUATED, ERROR)
+)
 
 MISSING = "missing"
 """The status of a planned cell without an accepted record."""
@@ -74,12 +80,14 @@ class Tables:
     """All that is judged and drawn: planned cells, measurements, series, and the measurements side by side.
 
     wide: one row per accepted record (index: fingerprint), one column per measurement name.
+    chosen: of every arm that has candidates, by claim, atom and arm, the one that the trials chose, or why none.
     """
 
     cells: pd.DataFrame
     measurements: pd.DataFrame
     series: pd.DataFrame
     wide: pd.DataFrame
+    chosen: Mapping[tuple[str, str, str], str | tuning.Refused] = field(default_factory=dict)
 
 
 def tables(study: Study, contents: Contents) -> Tables:
@@ -87,7 +95,34 @@ def tables(study: Study, contents: Contents) -> Tables:
     measured = measurements(study, contents)
     once = measured.drop_duplicates([FINGERPRINT, MEASUREMENT], keep="last")
     wide = once.pivot(index=FINGERPRINT, columns=MEASUREMENT, values=VALUE)
-    return Tables(cells(study, contents), measured, series(study, contents), wide)
+    return Tables(cells(study, contents), measured, series(study, contents), wide, chosen(study, contents))
+
+
+def chosen(study: Study, contents: Contents) -> dict[tuple[str, str, str], str | tuning.Refused]:
+    """Return which of its candidates each arm has, as the study's trials say, by claim, atom and arm."""
+    asked = {
+        (claim, name, key): arm
+        for claim, content in study.preregistration.claims.items()
+        for name, atom in content.atoms.items()
+        for key, arm in atom.arms.items()
+        if arm.candidates
+    }
+    if not asked:
+        return {}
+    entries = plan.planned(study)
+    records = contents.of(entries)
+    return {place: _best_of(arm, entries, records) for place, arm in asked.items()}
+
+
+def _best_of(arm: Arm, entries: Iterable[Planned], records: Mapping[Cell, Record]) -> str | tuning.Refused:
+    rules = {entry.cell.model: entry.cell.rate for entry in entries if not entry.trial and arm.fits(entry.cell)}
+    asked = {}
+    for model in map(model_name, arm.candidates):
+        rule = rules.get(model)
+        if rule is None:
+            return tuning.Refused(f"no choice among {', '.join(arm.candidates)}: no cells planned for {model}")
+        asked[model] = rule
+    return tuning.best_of(asked, records)
 
 
 def accepted(study: Study, contents: Contents) -> dict[str, Record]:
@@ -175,6 +210,7 @@ def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:
         PARAMS: canonical_json(dict(cell.params)),
         SEED: cell.seed,
         STEPS: cell.training.steps if cell.training else 0,
+        EVALUATED: cell.training.evaluate_every if cell.training else 0,
         BATCH: cell.batch,
         THREADS: cell.threads,
     }

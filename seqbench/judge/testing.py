@@ -2,7 +2,8 @@
 
 Samples are arrays of one value per seed: one array of θ for one-arm and paired tests, one of each arm for tests of two
 arms, one per arm for a choice among arms, one per process for rounds. Of a factor: the response of every cell, then the
-number of its level, then for each of the atom's blocks the number of its value.
+number of its level, then for each of the atom's blocks the number of its value. Of times by lag: of every cell of the
+subject its ln lag, steps, steps between evaluations and budget, then those of the reference.
 """
 
 import math
@@ -16,6 +17,7 @@ from seqbench.judge.factorial import Effect
 from seqbench.judge.posterior import Posterior
 from seqbench.judge.rules import AtomLevels, AtomP
 from seqbench.judge.stats import Array, Bounds, Pair
+from seqbench.judge.survival import PowerDifference, Times
 from seqbench.preregistration import Atom
 
 Samples = tuple[Array, ...]
@@ -50,13 +52,22 @@ def p_values(atom: Atom, samples: Samples, rng: np.random.Generator) -> AtomP:
         inside = samples[0] < (atom.below or 0.0)
         return AtomP(float(not inside.all()), float(inside.any()))
     support, contradict = atom.support or 0.0, atom.contradict
-    if atom.test == "factor":
-        of_factor = factor(atom, samples)
-        pair = of_factor.spread_test(max(support, 2 * of_factor.error_sd), contradict)
-        return AtomP(pair.greater, pair.less)
+    if atom.test in ("factor", "time_by_lag"):
+        return _p_of_design(atom, samples)
     above = _against(atom, samples, support, rng)
     below = above if contradict == support else _against(atom, samples, contradict, rng)
     return AtomP(stats.bonferroni([pair.greater for pair in above]), max(pair.less for pair in below))
+
+
+def _p_of_design(atom: Atom, samples: Samples) -> AtomP:
+    """Return the p-values of a test whose samples are cells of a design, and no replicates of one value."""
+    support, contradict = atom.support or 0.0, atom.contradict
+    if atom.test == "time_by_lag":
+        of_lag = by_lag(samples)
+        return AtomP(of_lag.test(support).greater, of_lag.test(contradict).less)
+    of_factor = factor(atom, samples)
+    pair = of_factor.spread_test(max(support, 2 * of_factor.error_sd), contradict)
+    return AtomP(pair.greater, pair.less)
 
 
 def _against(atom: Atom, samples: Samples, margin: float, rng: np.random.Generator) -> list[Pair]:
@@ -83,10 +94,8 @@ def bounds(atom: Atom, samples: Samples, levels: AtomLevels) -> Bounds:
     lower, upper = levels.support, levels.contradict
     if atom.test == "exact":  # all that was seen: no level is involved
         return Bounds(float(samples[0].min()), float(samples[0].max()))
-    if atom.test in ("rounds", "factor"):
-        rounds = partial(stats.paired_rounds_bounds, samples)
-        found = rounds if atom.test == "rounds" else factor(atom, samples).spread_bounds
-        return found(lower_level=lower, upper_level=upper)
+    if atom.test in BOUNDS_OF_DESIGN:
+        return BOUNDS_OF_DESIGN[atom.test](atom, samples)(lower_level=lower, upper_level=upper)
     if atom.test == "tost":
         level = lower / len(samples)
         return stats.mean_bounds(_nearest(atom, samples), lower_level=level, upper_level=level)
@@ -106,7 +115,7 @@ def effect(atom: Atom, samples: Samples) -> tuple[float | None, float | None]:
         return float(np.median(rounds)), _sd(rounds)
     if atom.test == "exact":
         return float(samples[0].max()), _sd(samples[0])
-    if atom.test in ("time_to_solve", "factor"):
+    if atom.test in ("time_to_solve", "time_by_lag", "factor"):
         return _effect_of_design(atom, samples)
     if atom.test in ("two_sample", "tost_difference", "proportions"):
         subject, reference = samples
@@ -119,6 +128,8 @@ def _effect_of_design(atom: Atom, samples: Samples) -> tuple[float, float | None
     """Return θ of tests whose spread is none of single values; of a factor the SD is that of its seeds."""
     if atom.test == "time_to_solve":
         return survival.log_ratio(samples[0], samples[1]), None
+    if atom.test == "time_by_lag":
+        return by_lag(samples).estimate, None
     found = factor(atom, samples)
     return found.spread, found.error_sd
 
@@ -128,7 +139,8 @@ def beside(atom: Atom, samples: Samples) -> Posterior | None:
 
     So are exact and descriptive atoms, and times to solve and factors, which no likelihood here describes.
     """
-    if not samples or not are_numbers(samples) or atom.test in ("exact", "descriptive", "time_to_solve", "factor"):
+    without = ("exact", "descriptive", "time_to_solve", "time_by_lag", "factor")
+    if not samples or not are_numbers(samples) or atom.test in without:
         return None
     support, contradict, equivalence = atom.support or 0.0, atom.contradict, atom.equivalence or 0.0
     if atom.test == "tost":
@@ -156,6 +168,11 @@ def factor(atom: Atom, samples: Samples) -> Effect:
     return factorial.main_effects(response, named)["levels"]
 
 
+def by_lag(samples: Samples) -> PowerDifference:
+    """Return the difference of the powers of lag with which steps to solve grow."""
+    return PowerDifference(Times(*samples[:4]), Times(*samples[4:]))
+
+
 def _sd(values: Array) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else math.nan
 
@@ -173,3 +190,10 @@ def _nearest(atom: Atom, samples: Samples) -> Array:
         return max(low.greater, high.less), abs(float(values.mean()))
 
     return min(samples, key=rank)
+
+
+BOUNDS_OF_DESIGN: Mapping[str, Callable[[Atom, Samples], Callable[..., Bounds]]] = {
+    "rounds": lambda _, samples: partial(stats.paired_rounds_bounds, samples),
+    "factor": lambda atom, samples: factor(atom, samples).spread_bounds,
+    "time_by_lag": lambda _, samples: by_lag(samples).bounds,
+}

@@ -52,7 +52,7 @@ def test_a_claim_keeps_the_contract(name):
     module, claim = CLAIMS.load(name), installed().claims[name]
     assert CLAIMS.summary(name).startswith(f"{name}: ")
     assert set(module.FIGURES) <= set(FIGURES.names())
-    texts = (claim.rule, claim.rule_with_corpus or claim.rule, *claim.by_device.values())
+    texts = (claim.whole_rule, *claim.by_device.values())
     assert all(set(parse(text).atoms()) <= set(claim.atoms) for text in texts)
     assert isinstance(module.qualifications({}), tuple)
     assert [module.finding({}, word) for word in Verdict] == [""] * len(Verdict)

@@ -62,6 +62,17 @@ def test_c3_says_what_initialisation_changes():
     assert "initialisation" not in said(judged("C3", {"gates_solve": 1.0}))
 
 
+def test_c3_says_how_steps_to_solve_grow_with_lag():
+    """Gates that solve the shortest lag alone, and attention at any; equal growth; and nobody who solved anything."""
+    found = {atom.name: atom for atom in judged("C3").atoms}
+    assert (found["3c/lstm"].verdict, found["3c/lstm"].in_rule, found["3c/lstm"].upper) == (S, False, None)
+    assert "steps to solve recall of one item grow with a power of the lag, that of an LSTM" in said(judged("C3"))
+    alike = {atom.name: atom for atom in judged("C3", {"gates_solve": 1.0}).atoms}
+    assert (alike["3c/lstm"].verdict, alike["3c/lstm"].effect) == (I, pytest.approx(0.0, abs=0.05))
+    never = {atom.name: atom for atom in judged("C3", {"attention_solves": 0.0}).atoms}
+    assert never["3c/lstm"].reason == "the arm 'reference' solved the task at no lag"
+
+
 @pytest.mark.parametrize(
     ("expected", "truth"),
     [
@@ -91,6 +102,19 @@ def test_c6_gets_the_verdict_of_the_truth(expected, truth):
 def test_c7_gets_the_verdict_of_the_truth(expected, truth):
     """C7 follows gradient and recall by lag: flat, falling, falling recall, at the margin, or no recall to speak of."""
     assert judged("C7", truth).verdict == expected
+
+
+def test_flat_recall_is_printed_as_zero():
+    """The same recall at every lag is a slope of 0, not of the last digits of a sum."""
+    assert "and what it recalls by 0 per e-fold of lag [0, 0], n = 8" in judged("C7").wording
+
+
+@pytest.mark.parametrize("recall", [0.0, 0.6])
+def test_a_transformer_that_did_not_learn_is_not_flat(recall):
+    """What was never recalled is lost at no lag: the control makes 7b VACUOUS, whatever its slope."""
+    atom = next(item for item in judged("C7", {"recall_transformer": recall}).atoms if item.name == "7b")
+    assert (atom.verdict, atom.effect) == (V, None)
+    assert atom.reason.startswith("control failed: transformer has recall_auc ")
 
 
 def test_c7_is_judged_with_its_speed_where_a_gpu_ran():

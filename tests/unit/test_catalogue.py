@@ -36,8 +36,9 @@ def test_margins_say_on_which_side_of_what_an_atom_is_decided():
 
 def test_the_place_of_an_atom_says_which_rules_name_it():
     """An atom of every rule is plainly in, one of none plainly out; else the rules that name it are named."""
-    rules = {"rule": "a", "rule_with_corpus": "a and b", "by_device": {"cpu": "a or b", "gpu": "a and (c or b)"}}
-    assert column("in the rule", **rules) == ["yes", "with a text, on a CPU, on a GPU", "on a GPU", "no"]
+    rules = {"rule": "a", "by_device": {"cpu": "a or b", "gpu": "a and (c or b)"}}
+    assert column("in the rule", **rules) == ["yes", "on a CPU, on a GPU", "on a GPU", "no"]
+    assert column("in the rule", where_planned=["b", "c"]) == ["yes", "where planned", "where planned", "no"]
     assert column("in the rule", rule="b", by_device={"gpu": "a"}) == ["on a GPU", "by default", "no", "no"]
 
 

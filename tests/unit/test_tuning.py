@@ -54,13 +54,14 @@ def record_of(cell, loss, *, rate=None, status="unsolved", more=()):
     )
 
 
-def records_of(losses, *, beyond=None, rule=RULE, **changes):
-    """Return the records of every trial of an rnn: losses by rate of the grid, and that of the further rate."""
-    found = {cell: record_of(cell, losses[cell.training.learning_rate], **changes) for cell in tuning.grid(rule, "rnn")}
+def records_of(losses, *, beyond=None, rule=RULE, model="rnn", **changes):
+    """Return the records of every trial of a model: losses by rate of the grid, and that of the further rate."""
+    found = {cell: record_of(cell, losses[cell.training.learning_rate], **changes) for cell in tuning.grid(rule, model)}
     if beyond is not None:
-        first = {rate: (Curve(at=(1.0,), losses=(loss,)),) for rate, loss in losses.items()}
+        solved = any(item.name == "steps_to_solve" for item in changes.get("more", ()))
+        first = {rate: (Curve(at=(1.0,), losses=(loss,), solved=solved),) for rate, loss in losses.items()}
         rate = tuning.further_rate(first)
-        found |= {cell: record_of(cell, beyond, rate=rate, **changes) for cell in tuning.extensions(rule, "rnn")}
+        found |= {cell: record_of(cell, beyond, rate=rate, **changes) for cell in tuning.extensions(rule, model)}
     return found
 
 
@@ -314,3 +315,41 @@ def test_a_rule_is_refused_that_has_its_rate_already():
     for rates in ((1e-3, 1e-2), (1e-3, 1e-2, 3e-3), (0.0, 1e-3, 1e-2)):
         with pytest.raises(ValueError, match=r"at least 3|ascending|greater than 0"):
             RateRule.model_validate(fields | {"rates": rates})
+
+
+def best_of(*, solved=False, **records):
+    """Return the choice among an rnn and a gru, given the losses by rate of each, and whether the rnn solved it."""
+    steps = (Measurement(name="steps_to_solve", value=3.0, unit="step"),) if solved else ()
+    held = records_of(by_rate(*records["rnn"]), beyond=9.0, more=steps)
+    if "gru" in records:
+        held |= records_of(by_rate(*records["gru"]), beyond=9.0, model="gru")
+    return tuning.best_of({"rnn": RULE, "gru": RULE}, held)
+
+
+def test_the_candidate_with_the_least_loss_at_its_best_rate_is_chosen():
+    """Not the one that is better on average, and of two that are as good the first."""
+    assert best_of(rnn=(4, 4, 1, 4), gru=(2, 1.1, 2, 2)) == "rnn"
+    assert best_of(rnn=(4, 4, 1.2, 4), gru=(2, 1.1, 2, 2)) == "gru"
+    assert best_of(rnn=(4, 1, 3, 4), gru=(2, 2, 1, 2)) == "rnn"
+
+
+def test_a_candidate_that_solved_the_task_on_every_seed_comes_first():
+    """Whatever the losses, as solved trainings end early."""
+    assert best_of(rnn=(4, 4, 4, 4), gru=(2, 1.1, 2, 2), solved=True) == "rnn"
+
+
+def test_a_candidate_all_of_whose_trials_failed_is_not_chosen():
+    """It failed for all to see, which is a result."""
+    held = records_of(by_rate(4, 1, 3, 4), beyond=9.0)
+    held |= records_of(by_rate(1, 1, 1, 1), model="gru", status="diverged")
+    assert tuning.best_of({"gru": RULE, "rnn": RULE}, held) == "rnn"
+
+
+def test_there_is_no_choice_while_a_candidate_lacks_trials_or_has_one_without_a_result():
+    """The reason names the candidate and what is wrong with its trials."""
+    missing = best_of(rnn=(4, 1, 3, 4))
+    assert missing.reason == "no choice among rnn, gru: gru: trials of its learning rate are missing"
+    held = records_of(by_rate(4, 1, 3, 4), beyond=9.0)
+    held |= records_of(by_rate(4, 1, 3, 4), beyond=9.0, model="gru", status="crashed")
+    told = "no choice among rnn, gru: gru: a trial of a learning rate has no result (crashed)"
+    assert tuning.best_of({"rnn": RULE, "gru": RULE}, held) == Refused(told)

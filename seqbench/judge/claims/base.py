@@ -59,6 +59,8 @@ class AtomVerdict:
 
 
 Atoms = Mapping[str, AtomVerdict]
+WITHOUT_SPREAD = ("time_to_solve", "time_by_lag", "factor")
+"""Tests whose spread is none of single values, so that no number of seeds follows from it."""
 PHASES = {"4a": "training", "4b": "training", "4c": "training", "4d": "prefill", "decoding": "decoding"}
 """The phase of an atom by the second part of its name, in a claim that is judged by device."""
 
@@ -384,7 +386,7 @@ def _word(item: Evidence, levels: AtomLevels) -> Verdict:
 def _more_seeds(item: Evidence, levels: AtomLevels) -> str:
     """Return how many seeds would decide an inconclusive atom if effect and spread stay as they are."""
     undecided = item.p is not None and _word(item, levels) == Verdict.INCONCLUSIVE
-    if not undecided or item.atom.test in ("tost", "tost_difference", "exact", "time_to_solve", "factor"):
+    if not undecided or item.atom.test in ("tost", "tost_difference", "exact", *WITHOUT_SPREAD):
         return ""
     if item.effect is None:
         return ""

@@ -1,7 +1,7 @@
 """C2: gates and memory cells mitigate vanishing gradients."""
 
 from seqbench.judge.claims.base import Atoms, interval, measured, number
-from seqbench.judge.evidence import ArmData
+from seqbench.judge.evidence import CHOSEN, ArmData
 from seqbench.judge.rules import Verdict
 
 FIGURES = ("gradient_slopes", "recall_by_lag", "gradient_by_lag")
@@ -16,17 +16,43 @@ def finding(atoms: Atoms, verdict: Verdict) -> str:
     recall, slope = atoms.get("2d"), atoms.get("2b")
     if verdict is not Verdict.SUPPORTED or recall is None or slope is None:
         return ""
+    gated, vanilla = (_called(recall.arm(name)) for name in ("subject", "reference"))
     return (
-        f"an LSTM with forget bias 1 recalled more than an orthogonally initialised vanilla RNN, by "
-        f"{measured(recall)} seeds per arm; its gradient shrank less than that of a vanilla RNN at library "
-        f"initialisation, by {number(slope.effect)} nat per step of lag {interval(slope.lower, slope.upper)}, "
-        f"n = {slope.n}"
+        f"{gated} recalled more than {vanilla}, by {measured(recall)} seeds per arm; the gradient of an LSTM with "
+        f"forget bias 1 shrank less than that of a vanilla RNN at library initialisation, by {number(slope.effect)} "
+        f"nat per step of lag {interval(slope.lower, slope.upper)}, n = {slope.n}"
     )
 
 
 def qualifications(atoms: Atoms) -> tuple[str, ...]:
-    """Return the slopes at library initialisation, the best initialisations, and how far the strong control came."""
-    return (*_at_library_initialisation(atoms), *_at_best_initialisation(atoms), *_strong_control(atoms))
+    """Return the slopes at library initialisation, the best initialisations, the choice, and the strong control."""
+    return (
+        *_at_library_initialisation(atoms),
+        *_at_best_initialisation(atoms),
+        *_choice(atoms),
+        *_strong_control(atoms),
+    )
+
+
+_NAMES = {
+    "lstm@forget_bias=1": "an LSTM with forget bias 1",
+    "gru": "a GRU",
+    "rnn": "a vanilla RNN at library initialisation",
+    "rnn@init=orthogonal": "an orthogonally initialised vanilla RNN",
+}
+
+
+def _called(arm: ArmData | None) -> str:
+    return _NAMES.get(arm.model, arm.model) if arm else "–"
+
+
+def _choice(atoms: Atoms) -> tuple[str, ...]:
+    """Return which networks stand for gates and for none, where the study's trials chose them."""
+    recall = atoms.get("2d")
+    if recall is None or not recall.reason.startswith(CHOSEN):
+        return ()
+    gated, vanilla = (_called(recall.arm(name)) for name in ("subject", "reference"))
+    return (f"{gated} and {vanilla} did best in the study's trials of learning rates, on seeds that are not judged",)
 
 
 def _at_library_initialisation(atoms: Atoms) -> tuple[str, ...]:
@@ -74,6 +100,6 @@ def _strong_control(atoms: Atoms) -> tuple[str, ...]:
     )
     if gated is None or gated.mean is None:
         return (reached,)
-    beside = f"{reached}, the LSTM {number(gated.mean)}"
+    beside = f"{reached}, {_called(gated)} {number(gated.mean)}"
     same = abs(strong.mean - gated.mean) < THE_SAME
     return (f"{beside}: an identity-initialised ReLU RNN reaches the same",) if same else (beside,)

@@ -27,7 +27,18 @@ def finding(atoms: Atoms, verdict: Verdict) -> str:
 
 def qualifications(atoms: Atoms) -> tuple[str, ...]:
     """Return what initialisation changes, and that lag and load are two causes."""
-    return (*_initialisation(atoms), *_two_causes(atoms))
+    return (*_initialisation(atoms), *_growth(atoms), *_two_causes(atoms))
+
+
+def _growth(atoms: Atoms) -> tuple[str, ...]:
+    """Return how much faster steps to solve grow with lag than the Transformer's."""
+    grown = [(words, atoms[f"3c/{name}"]) for name, words in _CELLS.items() if f"3c/{name}" in atoms]
+    return tuple(
+        f"steps to solve recall of one item grow with a power of the lag, that of {words} minus the Transformer's: "
+        f"{measured(atom)} cells per arm, {atom.verdict.value}"
+        for words, atom in grown
+        if atom.effect is not None
+    )
 
 
 def _initialisation(atoms: Atoms) -> tuple[str, ...]:

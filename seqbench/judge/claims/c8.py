@@ -12,7 +12,7 @@ _UNTESTED = "the second half of the sentence, on layers, neurons and activations
 
 
 def finding(atoms: Atoms, verdict: Verdict) -> str:
-    """Return by how much the vanilla network beats the counting models on each text."""
+    """Return by how much the vanilla network beats the counting models on each text, and what its results depend on."""
     if verdict is not Verdict.SUPPORTED:
         return ""
     parts = []
@@ -20,11 +20,13 @@ def finding(atoms: Atoms, verdict: Verdict) -> str:
         gains = [
             f"{number(atom.effect)} [{number(atom.lower)}, {number(atom.upper)}] fewer than the order-{order} model"
             for order in (0, 2)
-            if (atom := atoms.get(f"{prefix}/order{order}"))
+            if (atom := atoms.get(f"{prefix}/order{order}")) and atom.in_rule
         ]
         if gains:
             n = min(atom.n for name, atom in atoms.items() if name.startswith(f"{prefix}/order"))
             parts.append(f"on held-out {text} a vanilla RNN needed {' and '.join(gains)} (bit/character, n = {n})")
+    if factors := _factors(atoms):
+        parts.append(f"results depend on {', '.join(factors)}")
     return "; ".join(parts)
 
 
@@ -46,14 +48,21 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
 
 
 def _depends(atoms: Atoms) -> tuple[str, ...]:
-    """Return for each factor whether results depend on it, and by how much."""
-    tested = {what: atoms[name] for name, what in _FACTORS.items() if name in atoms and atoms[name].effect is not None}
-    if not tested:
+    """Return for each factor of the rule whether results depend on it, and by how much; then what was not varied."""
+    factors = _factors(atoms)
+    if not factors:
         return (_UNTESTED,)
-    return tuple(
+    told = [
         f"does the result depend on {what}? {atom.verdict.value}, {measured(atom)} between the furthest levels"
-        for what, atom in tested.items()
-    )
+        for what, atom in factors.items()
+    ]
+    others = [what for what in _FACTORS.values() if what not in factors]
+    return (*told, *([f"not varied, so no part of the verdict: {', '.join(others)}"] if others else []))
+
+
+def _factors(atoms: Atoms) -> dict[str, AtomVerdict]:
+    """Return the hypotheses about factors that are in the rule, by what the factor is called."""
+    return {what: atoms[name] for name, what in _FACTORS.items() if name in atoms and atoms[name].in_rule}
 
 
 def _about_floor(excess: float) -> str:

@@ -382,3 +382,10 @@ def test_a_missing_point_leaves_the_line_through_the_others():
     found = stats.per_seed_slope(x, np.array([[0.0, nan, 6.0], [nan, 5.0, nan]]))
     assert found[0] == pytest.approx(2.0)
     assert math.isnan(found[1])
+
+
+def test_a_flat_line_has_slope_zero_and_no_rounding_noise():
+    """Whatever the level, and whichever points are known: else the noise is printed as an effect with an interval."""
+    x, nan = np.log([1.0, 2.8, 5.3, 17.0, 71.0]), math.nan
+    y = np.array([[level] * 5 for level in (1.0, 0.9871, 1 / 3)] + [[nan, 0.1, 0.1, nan, 0.1]])
+    assert list(stats.per_seed_slope(x, y)) == [0.0] * 4
