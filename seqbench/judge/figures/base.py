@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from seqbench.judge import scaling, stats, table
 from seqbench.judge.figures import style
@@ -89,10 +89,15 @@ def plain_log(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
     if high > 1000 * low:
         axis.set_major_locator(LogLocator(base=10, numticks=8))
-        axis.set_major_formatter(LogFormatterMathtext())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"10{_raised(round(np.log10(value)))}"))
         return
     axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace(",", " ")))
+
+
+def _raised(power: int) -> str:
+    """Return an exponent in raised digits, since labels are text and no mathematics."""
+    return str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def trained_to_be_scored(series: pd.DataFrame, measurement: str) -> pd.DataFrame:

@@ -17,7 +17,7 @@ CAPTION = (
     "the mean over seeds. A straight falling line is exponential vanishing."
 )
 SLOPE = "slope"
-POINTS = 20
+POINTS = 12
 """How many points of a seed's thin line are drawn; the data behind the figure hold all."""
 
 
@@ -54,10 +54,12 @@ def _line(axis: Axes, rows: pd.DataFrame, look: style.Look) -> None:
     by_seed = rows.pivot_table(index=table.AT, columns=table.SEED, values=table.VALUE)
     by_seed = by_seed - by_seed.iloc[0]
     thin = by_seed.iloc[:: max(1, len(by_seed) // POINTS)]
-    for seed in thin:
-        axis.plot(thin.index, thin[seed], color=look.colour, linestyle=look.line, linewidth=0.5, alpha=0.35)
+    # One path for all seeds, broken between them by a place without a number.
+    broken = [np.append(thin[seed], np.nan) for seed in thin]
+    lags = np.tile(np.append(thin.index, np.nan), len(broken))
+    axis.plot(lags, np.concatenate(broken), color=look.colour, linestyle=look.line, linewidth=0.5, alpha=0.35)
     slope = rows.groupby(table.SEED)[SLOPE].first().mean()
-    mean = by_seed.mean(axis=1).iloc[:: max(1, len(by_seed) // (2 * POINTS))]
+    mean = by_seed.mean(axis=1).iloc[:: max(1, len(by_seed) // (3 * POINTS))]
     axis.plot(
         mean.index,
         mean,

@@ -71,6 +71,7 @@ RC: dict[Any, Any] = {
     "font.family": ["DejaVu Sans", "sans-serif"],
     "font.size": 9.0,
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": INK,
@@ -141,8 +142,8 @@ def _label(name: str, options: Mapping[str, Scalar]) -> str:
         return f"{_label(name.removeprefix(BLOCK), options)}, in a block"
     left = dict(options)
     own = name.removesuffix(":build").rpartition("/")[2]
-    # matplotlib hides labels that begin with an underscore and reads dollar signs as mathematics
-    label = FAMILY_LABELS.get(name, own.lstrip("_").replace("$", r"\$") or "own model")
+    # matplotlib hides labels that begin with an underscore
+    label = FAMILY_LABELS.get(name, own.lstrip("_") or "own model")
     if name == "rnn":
         activation = str(left.pop("activation", "tanh"))
         label += f" {'ReLU' if activation == 'relu' else activation}"
