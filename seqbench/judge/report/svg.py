@@ -27,6 +27,9 @@ _PNG_DPI = 200
 _PLACES, _PLACES_OF_MARKS = 1, 2
 """Decimals of a coordinate in points, 1/72 inch: a tenth cannot be seen in a line, but would deform a small mark."""
 _COORDINATES = ("x", "y", "width", "height", "x1", "y1", "x2", "y2", "cx", "cy", "r")
+_FONTS = "DejaVu Sans,Verdana,sans-serif"
+_IMPLIED = ("font-family", "stroke-dashoffset: 0")
+"""What is said once of a whole drawing, or is so unsaid."""
 _TOKEN = re.compile(r"[A-Za-z]|-?\d*\.?\d+(?:e-?\d+)?")
 
 
@@ -60,7 +63,7 @@ def inline(svg: str, *, name: str, title: str) -> str:
     rules = _classes(root)
     label = f"{name}-title"
     root.attrib = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": root.get("viewBox", "")}
-    root.attrib |= {"role": "img", "aria-labelledby": label}
+    root.attrib |= {"role": "img", "aria-labelledby": label, "font-family": _FONTS}
     heading = ElementTree.Element("title", {"id": label})
     heading.text = title
     root.insert(0, heading)
@@ -190,7 +193,7 @@ def _classes(root: ElementTree.Element) -> dict[str, str]:
     for element in root.iter():
         if declared := element.attrib.pop("style", None):
             parts = (part.strip() for part in declared.split(";"))
-            rule = ";".join(re.sub(r":\s+", ":", part) for part in parts if part)
+            rule = ";".join(re.sub(r":\s+", ":", part) for part in parts if part and not part.startswith(_IMPLIED))
             key = "v" + base64.b32encode(hashlib.sha256(rule.encode()).digest()).decode()[:6].lower()
             rules[key] = rule
             element.set("class", key)
