@@ -1,5 +1,8 @@
 """Bits per character of every model against what it cost: tokens seen, seconds, parameters."""
 
+from itertools import cycle
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -87,31 +90,33 @@ def _anchor(measurement: str) -> str:
     name = measurement.removesuffix(SUFFIX)
     if measurement == FLOOR:
         return "exact entropy"
-    return f"order-{name.removeprefix('order')} counts" if name.removeprefix("order").isdigit() else name.replace("_", " ")
+    order = name.removeprefix("order")
+    return f"order-{order} counts" if order.isdigit() else name.replace("_", " ")
 
 
 def _panel(axis: Axes, seeds: pd.DataFrame, lines: pd.DataFrame, cost: str) -> None:
     wide = seeds[table.WIDTH].nunique() > 1
     deep = seeds.groupby(table.MODEL)[table.LAYERS].nunique().max() > 1
     for model in style.ordered(seeds[table.MODEL]):
-        look = style.look(model)
-        for number, ((width, layers), own) in enumerate(
-            seeds[seeds[table.MODEL] == model].groupby([table.WIDTH, table.LAYERS])
-        ):
-            size = (f", width {width}" if wide else "") + (f", {base.plural(int(layers), 'layer')}" if deep else "")
-            mean = base.summary(own, [table.MODEL]).iloc[0]
-            fill = style.FILLS[number % len(style.FILLS)]
-            shared = {"color": look.colour, "marker": look.marker, "linestyle": "none", "fillstyle": fill}
-            axis.plot(own[cost], own[table.VALUE], alpha=0.35, markersize=3, **shared)
-            at = own[cost].mean()
-            axis.plot([at, at], [mean[base.LOWER], mean[base.UPPER]], color=look.colour, linewidth=1.3)
-            axis.plot([at], [mean[base.MEAN]], markersize=6.5, label=f"{look.label}{size} (n = {mean[base.N]})", **shared)
+        sizes = seeds[seeds[table.MODEL] == model].groupby([table.WIDTH, table.LAYERS])
+        for fill, ((width, _), own) in zip(cycle(style.FILLS), sizes):
+            layers = base.plural(int(own[table.LAYERS].iloc[0]), "layer")
+            size = (f", width {width}" if wide else "") + (f", {layers}" if deep else "")
+            _point(axis, own, cost, style.look(model), size=size, fill=fill)
     _anchors(axis, seeds, lines)
     axis.set(xscale="log", xlabel=COSTS[cost])
     axis.set_xlim(seeds[cost].min() / ROOM, seeds[cost].max() * ROOM)
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(FuncFormatter(_compact))
+
+
+def _point(axis: Axes, own: pd.DataFrame, cost: str, look: style.Look, *, size: str, fill: str) -> None:
+    mean, at = base.summary(own, [table.MODEL]).iloc[0], own[cost].mean()
+    mark: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": "none", "fillstyle": fill}
+    axis.plot(own[cost], own[table.VALUE], alpha=0.35, markersize=3, **mark)
+    axis.plot([at, at], [mean[base.LOWER], mean[base.UPPER]], color=look.colour, linewidth=1.3)
+    axis.plot([at], [mean[base.MEAN]], markersize=6.5, label=f"{look.label}{size} (n = {mean[base.N]})", **mark)
 
 
 def _anchors(axis: Axes, seeds: pd.DataFrame, lines: pd.DataFrame) -> None:

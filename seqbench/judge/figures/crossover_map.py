@@ -27,6 +27,7 @@ PHASES = {
     "first_token_time": "time to the first token",
     "decode_time": "generating token by token, T the context",
 }
+PROBES = tuple(PHASES)
 REFERENCE = "reference"
 FAMILY = "transformer"
 SLOWER, FASTER = "#c91f16", "#0173b2"

@@ -17,6 +17,7 @@ CAPTION = (
     "the mean over seeds, and the horizon, the largest lag at which the gradient is still 1 % of its largest, the "
     "median over seeds. A straight falling line is exponential vanishing."
 )
+PROBES = ("input_gradient",)
 SLOPE = "slope"
 HORIZON = "horizon"
 POINTS = 12

@@ -50,7 +50,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         figure, axes = base.panels(len(kinds), height=3.2)
         for axis, (task, length, rule) in zip(axes, kinds, strict=True):
             _panel(axis, rows[rows[RULE] == rule], frame[frame[RULE] == rule])
-            axis.set(title=f"{task}, T {length}", xlabel="learning rate (1)", ylabel="loss of the trial (nat or its task's)")
+            axis.set(title=f"{task}, T {length}", xlabel="learning rate (1)", ylabel="loss of the trial (its own unit)")
             base.legend(axis)
     return figure
 
@@ -66,7 +66,7 @@ def _panel(axis: Axes, finite: pd.DataFrame, everything: pd.DataFrame) -> None:
         base.mean_line(axis, own, look, at=RATE, shift=shift)
         chosen = own[own[CHOSEN]]
         if len(chosen):
-            ring = {"color": look.colour, "markerfacecolor": "none", "markersize": 11}
+            ring: dict[str, Any] = {"color": look.colour, "markerfacecolor": "none", "markersize": 11}
             axis.plot([chosen[RATE].iloc[0] * shift], [chosen[table.VALUE].mean()], "o", **ring)
     if (finite[table.VALUE] > 0).all():
         axis.set_yscale("log")

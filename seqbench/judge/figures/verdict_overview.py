@@ -1,7 +1,8 @@
 """Every hypothesis that a verdict rests on, against its own margins, on one axis."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,9 +103,9 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _hypothesis(axis: Axes, place: int, row: dict[str, object]) -> None:
-    at, lower, upper = (float(str(row[name])) for name in (PLACE, f"{PLACE}_lower", f"{PLACE}_upper"))
-    ink = {"color": style.INK}
+def _hypothesis(axis: Axes, place: int, row: Mapping[Any, Any]) -> None:
+    at, lower, upper = (float(row[name]) for name in (PLACE, f"{PLACE}_lower", f"{PLACE}_upper"))
+    ink: dict[str, Any] = {"color": style.INK}
     if not np.isfinite(at):
         axis.plot([0.0], [place], "x", markersize=5, alpha=0.6, **ink)
         return

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -17,7 +18,7 @@ from seqbench.judge.figures import style
 FORMATS = ("pdf", "png")
 """What figures can be written as, beside SVG."""
 _HASH_SALT = "seqbench"
-_SETTINGS = {"svg.hashsalt": _HASH_SALT, "svg.fonttype": "none", "pdf.fonttype": 42, "text.parse_math": False}
+_SETTINGS: dict[Any, Any] = {"svg.hashsalt": _HASH_SALT, "svg.fonttype": "none", "pdf.fonttype": 42}
 _UNDATED: dict[str, dict[str, str | None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -101,7 +102,7 @@ def _prune(element: ElementTree.Element) -> None:
 
 
 def _rename(root: ElementTree.Element, name: str) -> None:
-    """Number the ids that something points to, behind the figure's name, and drop all others."""
+    """Give numbers to the ids that something points to, behind the figure's name, and drop all others."""
     used: dict[str, str] = {}
     link = re.compile(r"(?:^|url\()#([^)]+)")
     for element in root.iter():
@@ -109,12 +110,12 @@ def _rename(root: ElementTree.Element, name: str) -> None:
             if key in ("href", "clip-path", "style") and (found := link.search(value)):
                 used.setdefault(found[1], f"{name}-{len(used)}")
     for element in root.iter():
-        own = element.attrib.pop("id", None)
+        own = element.attrib.pop("id", "")
         if own in used:
             element.set("id", used[own])
         for key in ("href", "clip-path", "style"):
-            if value := element.get(key):
-                element.set(key, link.sub(lambda found: found[0].replace(found[1], used[found[1]]), value))
+            if pointing := element.get(key):
+                element.set(key, link.sub(lambda found: found[0].replace(found[1], used[found[1]]), pointing))
 
 
 def _round(element: ElementTree.Element, places: int) -> None:
@@ -143,24 +144,23 @@ def rounded_path(path: str, places: int) -> str:
     shown = ""
     for command, numbers in _commands(path):
         values = [round(number, places) for number in numbers]
-        if command == "L":
-            step = (round(values[0] - here[0], places), round(values[1] - here[1], places)) if here else (0.0, 0.0)
-            if step == (0.0, 0.0) and shown == "l":
-                continue
-            command, written_as = "l", step
-        else:
-            written_as = tuple(values)
-        text = _joined(written_as)
-        same = command == shown and command in ("l", "C", "Q")
-        parts.append((" " if same and not text.startswith("-") else "" if same else command) + text)
-        shown = command
-        here = (values[-2], values[-1]) if len(values) >= 2 else here
+        name = command
+        if command == "L" and here:
+            name, values = "l", [round(values[0] - here[0], places), round(values[1] - here[1], places)]
+        if name == shown == "l" and not any(values):
+            continue
+        text = _joined(values)
+        same = name == shown and name != "M"
+        parts.append((" " if same and not text.startswith("-") else "" if same else name) + text)
+        shown = name
+        here = (round(numbers[-2], places), round(numbers[-1], places)) if numbers else here
     return "".join(parts)
 
 
 def _commands(path: str) -> Iterator[tuple[str, list[float]]]:
     """Return every command with its numbers, those that matplotlib writes: M, L, Q, C and z."""
-    command, numbers = "", []
+    command = ""
+    numbers: list[float] = []
     takes = {"M": 2, "L": 2, "Q": 4, "C": 6, "Z": 0}
     for token in _TOKEN.findall(path):
         if token.isalpha():
@@ -172,7 +172,7 @@ def _commands(path: str) -> Iterator[tuple[str, list[float]]]:
             numbers = []
 
 
-def _joined(numbers: tuple[float, ...]) -> str:
+def _joined(numbers: list[float]) -> str:
     text = ""
     for number in numbers:
         short = _short(number)
