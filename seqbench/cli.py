@@ -181,9 +181,10 @@ def verdicts(results: Results, as_json: Json = False) -> None:
 def report(
     results: Results,
     out: Annotated[Path | None, typer.Option("--out", help="Where to write; default reports/<study>.")] = None,
+    formats: Annotated[str, typer.Option("--formats", help="Of figures, beside SVG: pdf, png, or pdf,png.")] = "",
 ) -> None:
     """Judge a study and render its report: one self-contained page, claims.json, data and figures."""
-    _report(results, out or Path("reports") / results.resolve().name)
+    _report(results, out or Path("reports") / results.resolve().name, formats=formats)
 
 
 @app.command("list")
@@ -408,10 +409,10 @@ def _print_verdicts(results: Path, *, as_json: bool) -> None:
         terminal.paragraph(f"{row['name']}  {row['verdict']}", row["wording"], row["qualification"])
 
 
-def _report(results: Path, out: Path) -> None:
+def _report(results: Path, out: Path, *, formats: str = "") -> None:
     from seqbench.judge.report import build
 
-    typer.echo(build.write(build.build_folder(results), out))
+    typer.echo(build.write(build.build_folder(results, formats=formats.split(",")), out))
 
 
 def _folders(tasks: Path | None) -> tuple[Path, ...]:

@@ -50,17 +50,18 @@ def written(figure: Figure, form: str) -> bytes:
 def inline(svg: str, *, name: str, title: str) -> str:
     """Return an SVG file as a small element that can stand in a page beside others.
 
-    Its ids carry the figure's name, its global style and fixed size are gone, its ink follows the page's text colour,
-    and it has a title for those who do not see it. Coordinates are rounded to what can be seen, and what is said of
-    many marks is said once: declarations are classes, named by their hash, so that two figures may share one.
+    Its ids are its own, by a hash of its name; its global style and fixed size are gone, its ink follows the page's
+    text colour, and it has a title for those who do not see it. Coordinates are rounded to what can be seen, and what
+    is said of many marks is said once: declarations are classes, named by their hash, so that figures may share them.
     """
     root = ElementTree.fromstring(svg.replace(style.INK, "currentColor"))  # noqa: S314 drawn here, by matplotlib
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
         element.attrib = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
     _prune(root)
-    _rename(root, name)
+    _rename(root, _key(name, 4))
     _round(root, _PLACES)
+    _gather(root)
     rules = _classes(root)
     label = f"{name}-title"
     root.attrib = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": root.get("viewBox", "")}
@@ -101,8 +102,13 @@ def _prune(element: ElementTree.Element) -> None:
     element.text = None
 
 
+def _key(text: str, digits: int) -> str:
+    """Return a short name for a text that is its own: a letter and the first digits of its hash."""
+    return "v" + base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[:digits].lower()
+
+
 def _rename(root: ElementTree.Element, name: str) -> None:
-    """Give numbers to the ids that something points to, behind the figure's name, and drop all others."""
+    """Give numbers to the ids that something points to, behind a name of the figure, and drop all others."""
     used: dict[str, str] = {}
     link = re.compile(r"(?:^|url\()#([^)]+)")
     for element in root.iter():
@@ -187,6 +193,21 @@ def _short(number: float) -> str:
     return "0" if digits == "0" else sign + (digits.removeprefix("0") if digits.startswith("0.") else digits)
 
 
+def _gather(element: ElementTree.Element) -> None:
+    """Clip neighbours that are clipped alike together."""
+    kept: list[ElementTree.Element] = []
+    for child in element:
+        _gather(child)
+        clip = child.attrib.pop("clip-path", None)
+        if clip is None:
+            kept.append(child)
+            continue
+        if not (kept and kept[-1].tag == "g" and kept[-1].attrib == {"clip-path": clip}):
+            kept.append(ElementTree.Element("g", {"clip-path": clip}))
+        kept[-1].extend(list(child) if child.tag == "g" and not child.attrib else [child])
+    element[:] = kept
+
+
 def _classes(root: ElementTree.Element) -> dict[str, str]:
     """Replace styles by classes, one for all marks of a group where they agree, and return what each declares."""
     rules: dict[str, str] = {}
@@ -194,12 +215,27 @@ def _classes(root: ElementTree.Element) -> dict[str, str]:
         if declared := element.attrib.pop("style", None):
             parts = (part.strip() for part in declared.split(";"))
             rule = ";".join(re.sub(r":\s+", ":", part) for part in parts if part and not part.startswith(_IMPLIED))
-            key = "v" + base64.b32encode(hashlib.sha256(rule.encode()).digest()).decode()[:6].lower()
+            key = _key(rule, 6)
             rules[key] = rule
             element.set("class", key)
-    for group in root.iter("g"):
-        shared = {child.get("class") for child in group}
-        if len(shared) == 1 and {child.tag for child in group} == {"use"} and not group.get("class"):
-            for child in group:
-                group.set("class", child.attrib.pop("class"))
+    _share(root)
     return rules
+
+
+def _share(element: ElementTree.Element) -> None:
+    """Say a class that neighbouring marks have in common once, of a group around them."""
+    kept: list[ElementTree.Element] = []
+    for child in element:
+        _share(child)
+        if child.tag != "use" or "class" not in child.attrib:
+            kept.append(child)
+            continue
+        own = {"class": child.attrib.pop("class")}
+        if not (kept and kept[-1].tag == "g" and kept[-1].attrib == own):
+            kept.append(ElementTree.Element("g", own))
+        kept[-1].append(child)
+    for place, group in enumerate(kept):
+        if group.tag == "g" and len(group) == 1 and group[0].tag == "use" and set(group.attrib) == {"class"}:
+            kept[place] = group[0]
+            kept[place].set("class", group.attrib["class"])
+    element[:] = kept
