@@ -252,15 +252,14 @@ def _exponent(rows: pd.DataFrame) -> str:
 def with_facets(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     """Return rows with a column that names their panel by the values of `columns`, as "T 200, width 32"."""
     words = {table.LENGTH: "T", table.WIDTH: "width", table.PARAMS: "", table.TASK: ""}
-    texts = [
-        ", ".join(
-            f"{words.get(name, name)} {_plain(name, row[name])}".strip()
-            for name in columns
-            if row[name] not in ("", "{}")
-        )
-        for row in rows[list(columns)].to_dict("records")
-    ]
-    return rows.assign(**{FACET: texts})
+
+    def told(place: tuple[object, ...]) -> str:
+        pairs = [(name, value) for name, value in zip(columns, place, strict=True) if value not in ("", "{}")]
+        return ", ".join(f"{words.get(name, name)} {_plain(name, value)}".strip() for name, value in pairs)
+
+    places = list(zip(*(rows[name] for name in columns), strict=True))
+    texts = {place: told(place) for place in set(places)}  # a frame has thousands of marks and a handful of panels
+    return rows.assign(**{FACET: [texts[place] for place in places]})
 
 
 def with_sizes(rows: pd.DataFrame, columns: tuple[str, ...] = FACETS) -> pd.DataFrame:

@@ -71,7 +71,7 @@ FILLS: tuple[Literal["full", "none", "left", "top", "right", "bottom"], ...] = (
 """How the marker is filled where one variant has several lines in a panel, one for each of its sizes."""
 
 RC: dict[Any, Any] = {
-    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.family": ["DejaVu Sans"],
     "font.size": 9.0,
     "svg.fonttype": "none",
     "text.parse_math": False,

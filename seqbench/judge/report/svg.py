@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from seqbench.judge.figures import style
@@ -20,7 +21,6 @@ FORMATS = ("pdf", "png")
 _HASH_SALT = "seqbench"
 _SETTINGS: dict[Any, Any] = {"svg.hashsalt": _HASH_SALT, "svg.fonttype": "none", "pdf.fonttype": 42}
 _UNDATED: dict[str, dict[str, str | None]] = {
-    "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
 }
@@ -28,6 +28,8 @@ _PNG_DPI = 200
 _PLACES, _PLACES_OF_MARKS = 1, 2
 """Decimals of a coordinate in points, 1/72 inch: a tenth cannot be seen in a line, but would deform a small mark."""
 _COORDINATES = ("x", "y", "width", "height", "x1", "y1", "x2", "y2", "cx", "cy", "r")
+_DRAWN_FONT, _FALLBACK = "font-family: 'DejaVu Sans'", ", Verdana, sans-serif"
+"""Drawn with one font, which is quicker than looking through a list for every text; a reader may lack it."""
 _FONTS = "DejaVu Sans,Verdana,sans-serif"
 _IMPLIED = ("font-family", "stroke-dashoffset: 0")
 """What is said once of a whole drawing, or is so unsaid."""
@@ -36,11 +38,19 @@ _TOKEN = re.compile(r"[A-Za-z]|-?\d*\.?\d+(?:e-?\d+)?")
 
 def standalone(figure: Figure) -> str:
     """Return a figure as an SVG file: text as text, no date, no random ids."""
-    return written(figure, "svg").decode()
+    buffer = io.BytesIO()
+    canvas = FigureCanvasSVG(figure)
+    with mpl.rc_context(_SETTINGS), _any_script():
+        # Laid out and drawn once each: `savefig` draws a figure with a layout twice.
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    return buffer.getvalue().decode().replace(_DRAWN_FONT, _DRAWN_FONT + _FALLBACK)
 
 
 def written(figure: Figure, form: str) -> bytes:
-    """Return a figure as a file of a format, "svg" or one of FORMATS, without date or name of a program."""
+    """Return a figure as a file of one of FORMATS, without date or name of a program."""
     buffer = io.BytesIO()
     with mpl.rc_context(_SETTINGS), _any_script():
         figure.savefig(buffer, format=form, metadata=_UNDATED[form], dpi=_PNG_DPI)
