@@ -55,7 +55,7 @@ def rates(**changes):
 
 
 def test_every_trial_of_a_learning_rate_is_a_row():
-    """Rate, seed and loss; what failed has an infinite loss and is drawn as a cross at the edge; the best has a ring."""
+    """Rate, seed and loss; what failed has an infinite loss and a cross at the edge; the best has a ring."""
     frame = learning_rates.of_rates([rates()])
     assert list(frame[learning_rates.FAILED]) == [False, False, False, False, False, True]
     assert set(frame[frame[learning_rates.CHOSEN]][learning_rates.RATE]) == {3e-3}
