@@ -17,10 +17,10 @@ TITLE = "Every verdict on one axis"
 CAPTION = (
     "The hypotheses of each claim's rule, each measured by its own margins: the right upright line is the margin of "
     "support, the left one that of contradiction, linear between them and logarithmic beyond. A hypothesis supports "
-    "its claim where its whole interval lies right of the right line and the exact test agrees, and contradicts it where "
-    "the whole interval lies left of the left one and that test agrees. An equivalence and a bound have one margin, the right line: within lies to the right. "
-    "Bounds are one-sided, each at the level that Holm's procedure reached. Filled: the hypothesis whose effect stands "
-    "for the claim. Rings: the others of the rule; cross: no value."
+    "its claim where its whole interval lies right of the right line, and contradicts it where the whole interval lies "
+    "left of the left one, if the exact test agrees. An equivalence and a bound have one margin, the right line: "
+    "within lies to the right. Bounds are one-sided, each at the level that Holm's procedure reached. Filled: the "
+    "hypothesis whose effect stands for the claim. Rings: the others of the rule; cross: no value."
 )
 CLAIM, ATOM, VERDICT, DECIDES, EFFECT, UNIT, PLACE = (
     *("claim", "atom", "verdict", "decides", "effect", "unit", "place"),
