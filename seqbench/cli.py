@@ -183,6 +183,7 @@ def verdicts(results: Results, as_json: Json = False) -> None:
 def report(
     results: Annotated[list[Path], typer.Option("--results", help="The study folder; several are set side by side.")],
     out: Annotated[Path | None, typer.Option("--out", help="Where to write; default reports/<study>.")] = None,
+    formats: Annotated[str, typer.Option("--formats", help="Of figures, beside SVG: pdf, png, or pdf,png.")] = "",
     ro_crate: Annotated[bool, typer.Option("--ro-crate", help="Describe the files as an RO-Crate too.")] = False,
 ) -> None:
     """Judge a study and render its report: one self-contained page, claims.json, data, figures, tables, citations.
@@ -191,12 +192,12 @@ def report(
     """
     out = out or Path("reports") / "-vs-".join(folder.resolve().name for folder in results)
     if len(results) == 1:
-        _report(results[0], out, ro_crate=ro_crate)
+        _report(results[0], out, formats=formats, ro_crate=ro_crate)
         return
     from seqbench.errors import UsageError
 
-    if ro_crate:
-        raise UsageError("an RO-Crate describes one study; give --results once, or leave --ro-crate out")
+    if ro_crate or formats:
+        raise UsageError("--ro-crate and --formats are of one study; give --results once, or leave them out")
     from seqbench.judge.report import compare
 
     typer.echo(compare.write(compare.compare_folders(results), out))
@@ -517,10 +518,10 @@ def _print_verdicts(results: Path, *, as_json: bool) -> None:
         terminal.paragraph(f"{row['name']}  {row['verdict']}", row["wording"], row["qualification"])
 
 
-def _report(results: Path, out: Path, *, ro_crate: bool = False) -> None:
+def _report(results: Path, out: Path, *, formats: str = "", ro_crate: bool = False) -> None:
     from seqbench.judge.report import build, crate
 
-    report = build.build_folder(results)
+    report = build.build_folder(results, formats=formats.split(","))
     typer.echo(build.write(report, out))
     if ro_crate:
         typer.echo(crate.write(report, out))

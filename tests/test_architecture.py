@@ -38,6 +38,7 @@ ROWS = (
         "measure.doctor",
     ),
     (
+        "judge.text",
         "judge.table",
         "judge.stats",
         "judge.proportions",

@@ -40,7 +40,7 @@ def page_file(request, tiny_study, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize("width", [1280, 768, 375])
 def test_the_page_asks_for_nothing_and_fits(browser, page_file, scheme, width):
     """Opened from disk: one document, no other request, no console message, no sideways scrolling, no violation."""
     from axe_playwright_python.sync_playwright import Axe
@@ -54,6 +54,33 @@ def test_the_page_asks_for_nothing_and_fits(browser, page_file, scheme, width):
     assert requests == [page_file.resolve().as_uri()]
     assert messages == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    violations = Axe().run(page).response["violations"]
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    violations = Axe().run(page, options={"runOnly": tags}).response["violations"]
     assert [violation["id"] for violation in violations] == []
+    context.close()
+
+
+def test_the_page_is_whole_without_javascript(browser, page_file):
+    """With JavaScript off everything stands there, and what is folded opens."""
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto(page_file.resolve().as_uri())
+    assert page.locator("table.verdicts tbody tr.first").count() == 8
+    page.locator("#models summary").click()
+    assert page.get_by_text("FLOP per token").first.is_visible()
+    context.close()
+
+
+def test_print_opens_what_is_folded_and_cuts_nothing(browser, page_file):
+    """On paper, of the width of an A4 page less its margins, every fold is open and no table is wider than the page."""
+    context = browser.new_context(viewport={"width": 700, "height": 1000}, offline=True)
+    page = context.new_page()
+    page.goto(page_file.resolve().as_uri())
+    page.emulate_media(media="print")
+    assert page.locator("#models-caption").is_visible()
+    widest = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('table')].map(t => t.getBoundingClientRect().right))"
+    )
+    assert widest <= 700
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     context.close()

@@ -40,6 +40,8 @@ LANE = "lane"
 PANEL = "panel"
 STATUS = "status"
 ERROR = "error"
+PARAMETERS = "parameters"
+WALL_SECONDS = "wall_seconds"
 MEASUREMENT = "measurement"
 VALUE = "value"
 UNIT = "unit"
@@ -67,6 +69,8 @@ CELL_COLUMNS = (
     THREADS,
 )
 RECORD_COLUMNS = (MACHINE, DEVICE, LANE, PANEL, STATUS, ERROR)
+COST_COLUMNS = (PARAMETERS, WALL_SECONDS)
+"""Of cells alone: counted parameters, and seconds of the whole cell; NaN where there is no record or model."""
 ROW_COLUMNS = tuple(
     name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, STEPS, EVALUATED, ERROR)
 )
@@ -137,8 +141,8 @@ def cells(study: Study, contents: Contents) -> pd.DataFrame:
     rows = []
     for entry in _judged(study):
         record = found.get(entry.fingerprint)
-        rows.append(_cell_row(entry.cell, entry.fingerprint, entry.group) | _record_row(record))
-    return _frame(rows, (*CELL_COLUMNS, *RECORD_COLUMNS))
+        rows.append(_cell_row(entry.cell, entry.fingerprint, entry.group) | _record_row(record) | _costs(record))
+    return _frame(rows, (*CELL_COLUMNS, *RECORD_COLUMNS, *COST_COLUMNS))
 
 
 def measurements(study: Study, contents: Contents) -> pd.DataFrame:
@@ -227,6 +231,14 @@ def _record_row(record: Record | None) -> dict[str, Any]:
         PANEL: record.panel or "",
         STATUS: record.status,
         ERROR: record.error or "",
+    }
+
+
+def _costs(record: Record | None) -> dict[str, float]:
+    built = record.model if record else None
+    return {
+        PARAMETERS: float(built.parameters) if built else math.nan,
+        WALL_SECONDS: record.wall_seconds if record else math.nan,
     }
 
 

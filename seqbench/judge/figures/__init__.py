@@ -10,6 +10,7 @@ FIGURES = Registry(
         "gradient_slopes": "seqbench.judge.figures.gradient_slopes",
         "recall_by_lag": "seqbench.judge.figures.recall_by_lag",
         "bits_by_model": "seqbench.judge.figures.bits_by_model",
+        "bits_by_cost": "seqbench.judge.figures.bits_by_cost",
         "gradient_norm_training": "seqbench.judge.figures.gradient_norm_training",
         "learning_curves": "seqbench.judge.figures.learning_curves",
         "time_ratio": "seqbench.judge.figures.time_ratio",

@@ -1,12 +1,14 @@
 """The contract of a figure, and what all figures share.
 
 A figure's module offers `TITLE`, `CAPTION`, `select(tables, study) -> frame` (the data behind it, written as CSV) and
-`draw(frame) -> Figure`. An empty frame gives a figure that says so.
+`draw(frame) -> Figure`. An empty frame gives a figure that says so. It may offer `PROBES`, whose cells it shows ("" for
+those that are trained and scored): models of which some have no record yet are then drawn pale.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import matplotlib as mpl
@@ -15,11 +17,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from seqbench.judge import scaling, stats, table
 from seqbench.judge.figures import style
 from seqbench.judge.table import Tables
+from seqbench.judge.text import visible
 from seqbench.plan import Study
 
 KIND = "kind"
@@ -37,21 +40,60 @@ MICROSECONDS = 1e6
 WIDTH_INCHES = 7.6
 FACETS = (table.TASK, table.LENGTH, table.WIDTH, table.PARAMS)
 """What must be equal, beside the variant, for seeds to stand side by side in one panel."""
+PLACED = (table.TASK, table.MODEL, table.LENGTH, table.WIDTH, table.LAYERS, table.BATCH)
+"""What tells of a mark to which cells it belongs, as far as its frame has it."""
 BLOCKS = 60
 """Into how many blocks of steps a training is summed up, so that a long one stays a small figure."""
 
 
-class FigureModule(Protocol):
-    """What the module of a figure must offer."""
+class Drawn(Protocol):
+    """What is drawn: a title, a caption, and the figure of a frame."""
 
     TITLE: str
     CAPTION: str
 
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """Return the figure of a frame that `select` gave."""
+
+
+class FigureModule(Drawn, Protocol):
+    """What the module of a figure must offer."""
+
     def select(self, tables: Tables, study: Study) -> pd.DataFrame:
         """Return the data behind the figure, one row per mark."""
 
-    def draw(self, frame: pd.DataFrame) -> Figure:
-        """Return the figure of a frame that `select` gave."""
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the cells behind a figure have come: how many lack a record, and which of its models are unfinished."""
+
+    missing: int
+    planned: int
+    models: frozenset[str]
+
+
+COMPLETE = Progress(0, 0, frozenset())
+
+
+def progress(frame: pd.DataFrame, cells: pd.DataFrame, probes: Sequence[str] | None) -> Progress:
+    """Return what is missing behind a figure.
+
+    frame: of its marks; a model is unfinished where a planned cell without a record has the keys of one of its marks.
+    probes: of the cells that it shows, "" being those that are trained and scored; None: not known, nothing is told.
+    """
+    if probes is None:
+        return COMPLETE
+    shown = cells[cells[table.PROBE].isin(probes)]
+    if table.TASK in frame and len(frame):
+        shown = shown[shown[table.TASK].isin(frame[table.TASK])]
+    lost = shown[shown[table.STATUS] == table.MISSING]
+    keys = [name for name in PLACED if name in frame]
+    if lost.empty or table.MODEL not in keys:
+        return Progress(len(lost), len(shown), frozenset())
+    open_cells = {tuple(map(str, row)) for row in lost[keys].to_numpy()}
+    marks = {tuple(map(str, row)) for row in frame[keys].drop_duplicates().to_numpy()}
+    at = keys.index(table.MODEL)
+    return Progress(len(lost), len(shown), frozenset(row[at] for row in open_cells & marks))
 
 
 @contextmanager
@@ -89,10 +131,15 @@ def plain_log(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
     if high > 1000 * low:
         axis.set_major_locator(LogLocator(base=10, numticks=8))
-        axis.set_major_formatter(LogFormatterMathtext())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"10{_raised(round(np.log10(value)))}"))
         return
     axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace(",", " ")))
+
+
+def _raised(power: int) -> str:
+    """Return an exponent in raised digits, since labels are text and no mathematics."""
+    return str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def trained_to_be_scored(series: pd.DataFrame, measurement: str) -> pd.DataFrame:
@@ -212,15 +259,14 @@ def _exponent(rows: pd.DataFrame) -> str:
 def with_facets(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     """Return rows with a column that names their panel by the values of `columns`, as "T 200, width 32"."""
     words = {table.LENGTH: "T", table.WIDTH: "width", table.PARAMS: "", table.TASK: ""}
-    texts = [
-        ", ".join(
-            f"{words.get(name, name)} {_plain(name, row[name])}".strip()
-            for name in columns
-            if row[name] not in ("", "{}")
-        )
-        for row in rows[list(columns)].to_dict("records")
-    ]
-    return rows.assign(**{FACET: texts})
+
+    def told(place: tuple[object, ...]) -> str:
+        pairs = [(name, value) for name, value in zip(columns, place, strict=True) if value not in ("", "{}")]
+        return ", ".join(f"{words.get(name, name)} {_plain(name, value)}".strip() for name, value in pairs)
+
+    places = list(zip(*(rows[name] for name in columns), strict=True))
+    texts = {place: told(place) for place in set(places)}  # a frame has thousands of marks and a handful of panels
+    return rows.assign(**{FACET: [texts[place] for place in places]})
 
 
 def with_sizes(rows: pd.DataFrame, columns: tuple[str, ...] = FACETS) -> pd.DataFrame:
@@ -318,7 +364,7 @@ def _plain(name: str, value: object) -> str:
 
 def _whole(value: object) -> str:
     """Return a value as text, a whole number without its point."""
-    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else visible(str(value))
 
 
 def summary(rows: pd.DataFrame, by: list[str], *, level: float = 0.025) -> pd.DataFrame:

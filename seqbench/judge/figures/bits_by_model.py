@@ -16,6 +16,7 @@ CAPTION = (
     "descriptive). Lines: the order-0 and order-2 counting models and, where the text is generated, its exact entropy, "
     "below which no model can stay."
 )
+PROBES = ("",)
 LINES = {
     "floor_bits_per_character": ("exact entropy", "-"),
     "order2_bits_per_character": ("order-2 counts", "--"),

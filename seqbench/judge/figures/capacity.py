@@ -20,6 +20,7 @@ CAPTION = (
     "marks: seeds. Logarithmic scales, linear below 1 bit; a decoder that knows nothing is at 0. The nominal ceiling "
     "of 32 bit per float is drawn where it lies within the frame."
 )
+PROBES = ("capacity",)
 WRITTEN, FLOATS = "written", "floats"
 NOMINAL_BITS = 32
 """Of a float in single precision."""

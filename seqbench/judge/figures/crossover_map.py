@@ -27,6 +27,7 @@ PHASES = {
     "first_token_time": "time to the first token",
     "decode_time": "generating token by token, T the context",
 }
+PROBES = tuple(PHASES)
 REFERENCE = "reference"
 FAMILY = "transformer"
 SLOWER, FASTER = "#c91f16", "#0173b2"
@@ -106,7 +107,7 @@ def _cell(axis: Axes, place: tuple[int, int], ratio: float, inside: stats.Bounds
         depth = 0.15 + 0.4 * min(abs(ratio), DEEPEST) / DEEPEST
         box.set(facecolor=SLOWER if ratio > 0 else FASTER, alpha=depth)
     else:
-        box.set(facecolor="none", edgecolor=style.INK, alpha=0.2, hatch="////")
+        box.set(facecolor="none", edgecolor=style.INK, alpha=0.5, hatch="//")
     axis.add_patch(box)
     both = math.isfinite(inside.upper - inside.lower)
     bounds = f"[{math.exp(inside.lower):.2f}, {math.exp(inside.upper):.2f}]" if both else "[no interval]"

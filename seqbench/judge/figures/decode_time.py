@@ -15,6 +15,7 @@ CAPTION = (
     "lies behind it. In the legend: α of time ∝ contextᵅ, 0 for a flat line, with its 95 % interval from rounds drawn "
     "again (unadjusted). Contended panels have no number; their contexts stand in the title."
 )
+PROBES = ("decode_time",)
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001

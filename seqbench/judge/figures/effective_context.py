@@ -18,6 +18,7 @@ CAPTION = (
     "its range. Lines, as measured by this study's scored trainings on the text: order-0 counting model and, where the "
     "text is generated, its exact entropy, below which no model can stay."
 )
+PROBES = ("effective_context",)
 EFFECTIVE = "effective"
 LINES = {"floor_bits_per_character": ("exact entropy", "-"), "order0_bits_per_character": ("order-0 counts", ":")}
 

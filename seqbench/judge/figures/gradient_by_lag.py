@@ -14,21 +14,22 @@ TITLE = "Gradient norm against lag, at initialisation"
 CAPTION = (
     "Natural logarithm of the norm of the gradient of the last output with respect to the input that lies a given "
     "number of steps back, relative to lag 1. Thin lines: seeds; bold: their mean. The legend gives the fitted slope, "
-    "the mean over seeds. A straight falling line is exponential vanishing."
+    "the mean over seeds, and the horizon, the largest lag at which the gradient is still 1 % of its largest, the "
+    "median over seeds. A straight falling line is exponential vanishing."
 )
+PROBES = ("input_gradient",)
 SLOPE = "slope"
-POINTS = 20
+HORIZON = "horizon"
+POINTS = 12
 """How many points of a seed's thin line are drawn; the data behind the figure hold all."""
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
-    """Return one row per variant, size, seed and lag, with the seed's fitted slope in nat/step."""
+    """Return one row per variant, size, seed and lag, with the seed's fitted slope (nat/step) and horizon (steps)."""
     points = tables.series[tables.series[table.MEASUREMENT] == "log_gradient_norm"]
-    slopes = tables.measurements[tables.measurements[table.MEASUREMENT] == "gradient_slope"]
-    rows = points.merge(
-        slopes[[table.FINGERPRINT, table.VALUE]].rename(columns={table.VALUE: SLOPE}), on=table.FINGERPRINT, how="left"
-    )
-    columns = [table.MODEL, table.LENGTH, table.WIDTH, table.SEED, table.AT, table.VALUE, SLOPE]
+    known = tables.wide.reindex(columns=["gradient_slope", "gradient_horizon"])
+    rows = points.join(known.set_axis([SLOPE, HORIZON], axis=1), on=table.FINGERPRINT)
+    columns = [table.MODEL, table.LENGTH, table.WIDTH, table.SEED, table.AT, table.VALUE, SLOPE, HORIZON]
     return rows[columns].sort_values(columns[:5]).reset_index(drop=True)
 
 
@@ -46,7 +47,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             for model in style.ordered(panel[table.MODEL]):
                 _line(axis, panel[panel[table.MODEL] == model], style.look(model))
             axis.set(title=name, xlabel="lag (steps)", ylabel="ln gradient norm relative to lag 1 (nat)")
-            base.legend(axis, title="variant, slope (nat/step)")
+            base.legend(axis, title="variant, slope (nat/step); horizon (steps)")
     return figure
 
 
@@ -54,10 +55,12 @@ def _line(axis: Axes, rows: pd.DataFrame, look: style.Look) -> None:
     by_seed = rows.pivot_table(index=table.AT, columns=table.SEED, values=table.VALUE)
     by_seed = by_seed - by_seed.iloc[0]
     thin = by_seed.iloc[:: max(1, len(by_seed) // POINTS)]
-    for seed in thin:
-        axis.plot(thin.index, thin[seed], color=look.colour, linestyle=look.line, linewidth=0.5, alpha=0.35)
+    # One path for all seeds, broken between them by a place without a number.
+    broken = [np.append(thin[seed], np.nan) for seed in thin]
+    lags = np.tile(np.append(thin.index, np.nan), len(broken))
+    axis.plot(lags, np.concatenate(broken), color=look.colour, linestyle=look.line, linewidth=0.5, alpha=0.35)
     slope = rows.groupby(table.SEED)[SLOPE].first().mean()
-    mean = by_seed.mean(axis=1).iloc[:: max(1, len(by_seed) // (2 * POINTS))]
+    mean = by_seed.mean(axis=1).iloc[:: max(1, len(by_seed) // (3 * POINTS))]
     axis.plot(
         mean.index,
         mean,
@@ -65,7 +68,17 @@ def _line(axis: Axes, rows: pd.DataFrame, look: style.Look) -> None:
         linestyle=look.line,
         marker=look.marker,
         markevery=(0.05, 0.13),
-        label=f"{look.label}  {slope + 0.0:+.3f}".replace("-0.000", "0.000")
-        .replace("+0.000", "0.000")
-        .replace("-", "−"),
+        label=f"{look.label}  {_signed(slope)}; {_reach(rows)}",
     )
+
+
+def _signed(slope: float) -> str:
+    """Return a slope with its sign, as "−0.551", and none where it is 0.000."""
+    text = f"{slope:+.3f}".replace("-", "−")
+    return "0.000" if text[1:] == "0.000" else text
+
+
+def _reach(rows: pd.DataFrame) -> str:
+    """Return the median horizon over seeds, "–" where no seed has one."""
+    horizons = rows.groupby(table.SEED)[HORIZON].first().dropna()
+    return f"{horizons.median():.0f}" if len(horizons) else "–"

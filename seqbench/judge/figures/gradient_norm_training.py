@@ -15,6 +15,7 @@ CAPTION = (
     "spans the seeds. A training that stopped early keeps its last value. Dashed: the norm at which gradients are "
     "clipped, if they are."
 )
+PROBES = ("",)
 MEASUREMENT = "gradient_norm"
 
 

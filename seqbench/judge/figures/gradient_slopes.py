@@ -15,6 +15,7 @@ CAPTION = (
     "explode. Small marks: seeds; large mark and bar: mean and 95 % Student-t interval over seeds (unadjusted). "
     "Broken lines: the pre-registered margins."
 )
+PROBES = ("input_gradient",)
 MEASUREMENT = "gradient_slope"
 
 

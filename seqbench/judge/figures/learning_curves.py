@@ -17,6 +17,7 @@ CAPTION = (
     "that stopped early, solved or diverged, keeps its last value. Spikes may leave the frame. Lines: the loss of "
     "chance, of a text that of the order-0 counting model, and the least loss possible, where it is known."
 )
+PROBES = ("",)
 FLOOR_BITS = "floor_bits_per_character"
 MEASUREMENT = "training_loss"
 HEADROOM = 1.25

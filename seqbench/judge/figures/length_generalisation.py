@@ -16,6 +16,7 @@ CAPTION = (
     "the longest one where training had many. Mean over seeds with 95 % Student-t intervals (unadjusted); small marks: "
     "seeds. Chance is that of the length of training. A training that diverged has no score here."
 )
+PROBES = ("",)
 SCORES = {"accuracy_by_length": "accuracy (1)", "r2_by_length": "R² (1)"}
 CHANCE = "chance"
 

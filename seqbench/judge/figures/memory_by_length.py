@@ -18,6 +18,7 @@ CAPTION = (
     "token to token, per sequence. All scales are logarithmic. Both counts are exact for the kernels that ran; what a "
     "fused kernel keeps inside itself counts where it is saved as a tensor."
 )
+PROBES = ("saved_bytes", "state_bytes")
 SAVED, STATE = "saved_bytes_per_token", "state_bytes"
 NEGLIGIBLE = 5e-4
 """A quadratic term below this share of the bytes is the rounding of a kernel's blocks."""

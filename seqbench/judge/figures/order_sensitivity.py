@@ -22,6 +22,7 @@ CAPTION = (
     "other items. Mean over seeds with 95 % Student-t intervals (unadjusted); small marks: seeds. The right answer "
     "never depends on the order."
 )
+PROBES = ("",)
 CLASSES = ("accuracy", "accuracy_shuffled", "flip_rate")
 REGRESSION = ("r2", "r2_shuffled", "answer_change")
 NAMES = {"accuracy": "accuracy (1)", "flip_rate": "flip rate (1)", "r2": "R² (1)", "answer_change": "answer change (1)"}

@@ -15,6 +15,7 @@ CAPTION = (
     "seeds with 95 % Student-t intervals (unadjusted); thin marks: seeds. Every model saw the same data, under the "
     "budget of its group."
 )
+PROBES = ("",)
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001

@@ -21,6 +21,7 @@ CAPTION = (
     "ended, at that budget; line: median over seeds, where more than half solved it. Who diverged or ran out of time "
     "or memory did not solve it; cells that crashed, erred or could not run do not count."
 )
+PROBES = ("",)
 LAG, SHARE = "lag", "share"
 UNCOUNTED = frozenset({"excluded", "missing"})
 

@@ -5,12 +5,15 @@ colour alone. All colours have a contrast of at least 3:1 on white and on #14171
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from seqbench import variant
 from seqbench.errors import InvalidInput
+from seqbench.judge.text import visible
 from seqbench.variant import Scalar
 
 INK = "#1b1c1d"
@@ -68,9 +71,10 @@ FILLS: tuple[Literal["full", "none", "left", "top", "right", "bottom"], ...] = (
 """How the marker is filled where one variant has several lines in a panel, one for each of its sizes."""
 
 RC: dict[Any, Any] = {
-    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.family": ["DejaVu Sans"],
     "font.size": 9.0,
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": INK,
@@ -110,12 +114,34 @@ class Look:
     line: LineStyle
 
 
+_PALE: ContextVar[frozenset[str]] = ContextVar("pale", default=frozenset())
+_HALF = "80"
+"""Half of full opacity, behind a colour."""
+
+
+@contextmanager
+def pale(models: frozenset[str]) -> Iterator[None]:
+    """Draw these models pale and call them unfinished: some of their planned cells have no record yet."""
+    before = _PALE.set(models)
+    try:
+        yield
+    finally:
+        _PALE.reset(before)
+
+
 def look(model: str) -> Look:
     """Return the look of a model variant; an unknown one gets a fixed look from its name."""
+    found = _look(model)
+    if model not in _PALE.get():
+        return found
+    return replace(found, label=f"{found.label} (unfinished)", colour=found.colour + _HALF)
+
+
+def _look(model: str) -> Look:
     try:
         parsed = variant.parse(model)
     except InvalidInput:
-        return Look(model, _pick(OTHER_COLOURS, model), _pick(MARKERS, model), "-")
+        return Look(visible(model), _pick(OTHER_COLOURS, model), _pick(MARKERS, model), "-")
     options = dict(parsed.options)
     member = parsed.name.removeprefix(BLOCK)
     in_block = member != parsed.name
@@ -141,8 +167,8 @@ def _label(name: str, options: Mapping[str, Scalar]) -> str:
         return f"{_label(name.removeprefix(BLOCK), options)}, in a block"
     left = dict(options)
     own = name.removesuffix(":build").rpartition("/")[2]
-    # matplotlib hides labels that begin with an underscore and reads dollar signs as mathematics
-    label = FAMILY_LABELS.get(name, own.lstrip("_").replace("$", r"\$") or "own model")
+    # matplotlib hides labels that begin with an underscore
+    label = FAMILY_LABELS.get(name, visible(own).lstrip("_") or "own model")
     if name == "rnn":
         activation = str(left.pop("activation", "tanh"))
         label += f" {'ReLU' if activation == 'relu' else activation}"
@@ -161,7 +187,8 @@ def _option(key: str, value: Scalar) -> str:
         return "1 head" if value == 1 else f"{value} heads"
     if key == "positions":
         return "no positions" if value == "none" else f"{value} positions"
-    return str(value) if key == "implementation" else f"{key.replace('_', ' ')} {value}"
+    told = visible(str(value)).replace("-", "−") if isinstance(value, int | float) else visible(str(value))
+    return told if key == "implementation" else f"{key.replace('_', ' ')} {told}"
 
 
 _GAIN_MARKERS = {0.5: "v", 1.0: "P", 1.5: "X", 2.0: "p", 3.0: "*"}

@@ -18,6 +18,7 @@ CAPTION = (
     "timed while others used the machine, has no number; its lengths stand in the title of its axes."
 )
 PHASES = {"training_time": "one training step", "prefill_time": "one forward pass over a prompt, no gradient"}
+PROBES = tuple(PHASES)
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001

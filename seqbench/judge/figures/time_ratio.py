@@ -18,6 +18,7 @@ CAPTION = (
     "model is slower. Upright bars: the pre-registered margins of support (right) and contradiction (left). A pair "
     "without a mark was timed on a contended machine."
 )
+PROBES = ("training_time", "prefill_time", "decode_time")
 LEVELS = AtomLevels(0.025, 0.025)
 ATOM = "atom"
 REFERENCE = "reference"

@@ -20,6 +20,7 @@ CAPTION = (
     "batch, ≤ where the smallest is beyond half already. A model bound by latency has a small E and a large B½."
 )
 PHASES = {"training_time": "training step", "prefill_time": "prefill", "decode_time": "generating token by token"}
+PROBES = tuple(PHASES)
 THROUGHPUT = "tokens_per_second"
 EFFICIENCY = "efficiency"
 HALF = "half_plateau_batch"

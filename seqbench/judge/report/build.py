@@ -1,37 +1,45 @@
 """From a study to a report: verdicts, figures, alerts and provenance as one frozen value, and its files on disk."""
 
+import base64
+import gzip
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
 from seqbench import plan, record, store, tuning
 from seqbench.cell import Cell, canonical_json
-from seqbench.errors import StoreError
+from seqbench.errors import UsageError
 from seqbench.judge import aggregate, scaling, table
 from seqbench.judge.aggregate import Across
-from seqbench.judge.claims.base import ClaimVerdict, bayesian_line, given, interval, number
+from seqbench.judge.claims.base import ClaimVerdict, bayesian_line, interval, number
 from seqbench.judge.evidence import finite
-from seqbench.judge.figures import FIGURES, style
+from seqbench.judge.figures import FIGURES, base, learning_rates, style, verdict_overview
+from seqbench.judge.figures.base import FigureModule
 from seqbench.judge.posterior import CONFIDENT
-from seqbench.judge.report import exports, svg, verdicts
+from seqbench.judge.report import cite, exports, flips, pages, svg, verdicts
+from seqbench.judge.rules import Verdict
 from seqbench.judge.table import Tables
 from seqbench.plan import Study, left_out
-from seqbench.record import Record
+from seqbench.record import Record, Sample
 from seqbench.store import Contents
 
 LIBRARIES = ("seqbench", "numpy", "pandas", "scipy", "matplotlib", "jinja2", "pydantic")
 """What the bytes of a report depend on, besides the records."""
 SHOWN_FAILURES = 60
+SHOWN_TEXTS = 40
+SHOWN_CHARACTERS = 1200
+"""Of a sampled text; its record holds the whole."""
+ATTACHED_BYTES = 24_000
+"""Data of at most so many bytes, compressed, are in the page itself, for who is sent nothing else."""
 CALLS = {
     "training_time": "training step",
     "prefill_time": "prefill",
@@ -45,16 +53,48 @@ CALLS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """A figure with the data behind it."""
+    """A figure with the data behind it.
+
+    files: in further formats, by what their names end in. attached: the data compressed as an address that is its own
+    content, "" where they are too many. missing: how many of the planned cells that it shows have no record.
+    """
 
     name: str
     title: str
     caption: str
     file: str
+    files: Mapping[str, bytes]
     element: Markup
     csv: str
     sha256: str
     rows: int
+    attached: str
+    missing: int
+    planned: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A text that a model wrote in a study, as much of it as is shown."""
+
+    model: str
+    width: int
+    layers: int
+    seed: int
+    sample_seed: int
+    text: str
+    shortened: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """What models wrote after one prompt at one temperature, side by side: of each size one text, of its least seed."""
+
+    task: str
+    prompt: str
+    temperature: float
+    texts: tuple[Written, ...]
+    others: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +121,8 @@ class Report:
     failure_count: int
     corpora: tuple[Corpus, ...]
     models: tuple[Mapping[str, Any], ...]
+    samples: tuple[Samples, ...]
+    flips: Mapping[str, tuple[str, ...]]
     growths: tuple[Mapping[str, Any], ...]
     rates: tuple[Mapping[str, Any], ...]
     across: tuple[Across, ...]
@@ -91,34 +133,54 @@ class Report:
     seeds: str
 
 
-def build_folder(folder: Path) -> Report:
+def build_folder(folder: Path, *, formats: Iterable[str] = ()) -> Report:
     """Return the report of the study in a folder.
 
-    Raises StoreError when the folder holds no study.
+    formats: of `svg.FORMATS`, in which figures are drawn too. Raises StoreError when the folder holds no study,
+    UsageError for another format.
     """
-    return build(store.open_study(folder), store.contents(folder))
+    wanted = known_formats(formats)
+    return build(store.open_study(folder), store.contents(folder), formats=wanted)
 
 
-def build(study: Study, contents: Contents) -> Report:
-    """Return the report of a study; the order in which records were read does not matter."""
+def known_formats(formats: Iterable[str]) -> tuple[str, ...]:
+    """Return formats of figures in their order, each once; SVG is always written and may be named.
+
+    Raises UsageError for one that figures are not written in.
+    """
+    asked = dict.fromkeys(form.strip().lower() for form in formats)
+    if unknown := [form for form in asked if form not in ("svg", *svg.FORMATS, "")]:
+        raise UsageError(f"no format {unknown[0]!r} of figures; --formats takes {', '.join(svg.FORMATS)}, or both")
+    return tuple(form for form in svg.FORMATS if form in asked)
+
+
+def build(study: Study, contents: Contents, *, formats: Iterable[str] = ()) -> Report:
+    """Return the report of a study; the order in which records were read does not matter.
+
+    formats: of `svg.FORMATS`, in which figures are drawn too.
+    """
     tables = table.tables(study, contents)
     records = contents.of(plan.planned(study))
     judged = verdicts.judge_tables(study, tables)
     identity = report_id(study, contents)
+    rates = _rates(study, contents)
+    wanted = tuple(formats)
     return Report(
         id=identity,
         title=study.suite.title,
         exploratory=bool(study.exploratory),
         claims=judged,
-        figures=tuple(_drawing(name, tables, study) for name in FIGURES.names()),
+        figures=_drawings(study, tables, judged, rates, wanted),
         figures_of={name: verdicts.module_of(name).FIGURES for name in study.preregistration.claims},
         alerts=_alerts(study, contents, tables),
         failures=_failures(tables.cells),
         failure_count=int((~tables.cells[table.STATUS].isin(["ok", "unsolved", table.MISSING])).sum()),
         corpora=_corpora(study, records, tables),
         models=_models(records),
+        samples=_samples(records),
+        flips={verdict.claim: flips.flips(verdict) for verdict in judged},
         growths=_growths(tables),
-        rates=_rates(study, contents),
+        rates=rates,
         across=_across(tables, study),
         provenance=_provenance(study, contents, records, identity),
         rerun=_rerun(study),
@@ -145,57 +207,88 @@ def write(report: Report, out: Path) -> Path:
     """
     content = {
         "index.html": page(report),
-        "claims.json": _pretty(verdicts.as_json(report.claims)),
-        "provenance.json": _pretty({**report.provenance, "data": {item.name: item.sha256 for item in report.figures}}),
+        "claims.json": pages.pretty(verdicts.as_json(report.claims)),
+        "provenance.json": pages.pretty(
+            {**report.provenance, "data": {item.name: item.sha256 for item in report.figures}}
+        ),
     }
     content |= {f"data/{item.name}.csv": item.csv for item in report.figures}
     content |= {f"figures/{item.name}.svg": item.file for item in report.figures}
     content |= exports.files(report)
-    try:
-        for name, text in content.items():
-            path = out / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode())
-    except OSError as error:
-        raise StoreError(f"{out} cannot be written ({error.strerror}); give another --out") from error
-    return out / "index.html"
+    others = {f"figures/{item.name}.{form}": file for item in report.figures for form, file in item.files.items()}
+    return pages.save(out, {**content, **others})
 
 
 def page(report: Report) -> str:
     """Return the whole page: one HTML document without a single outside request."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": number, "given": given, "plural": _plural}
-    environment.globals |= {
+    names = {
         "bayesian_line": bayesian_line,
-        "interval": interval,
         "estimate": _estimate,
         "look": style.look,
+        "finding": _finding,
+        "tally": _tally,
+        "cited": cite.cite,
+        "incomplete": _incomplete,
         "effect_text": verdicts.effect_text,
-        "sub_verdicts_text": verdicts.sub_verdicts_text,
     }
-    folder = files("seqbench.judge.report")
-    template = environment.from_string(folder.joinpath("page.html.jinja").read_text(encoding="utf-8"))
-    css = folder.joinpath("page.css").read_text(encoding="utf-8")
-    return template.render(report=report, css=Markup(css), shown_failures=SHOWN_FAILURES, confident=CONFIDENT)  # noqa: S704 our own file
+    given = {"report": report, "shown_failures": SHOWN_FAILURES, "confident": CONFIDENT}
+    return pages.render("page.html.jinja", names=names, **given)
 
 
-def _drawing(name: str, tables: Tables, study: Study) -> Drawing:
-    module = FIGURES.load(name)
+def _drawings(
+    study: Study,
+    tables: Tables,
+    judged: tuple[ClaimVerdict, ...],
+    rates: tuple[Mapping[str, Any], ...],
+    formats: tuple[str, ...],
+) -> tuple[Drawing, ...]:
+    """Return the figures of verdicts and, where learning rates were tried, of trials; then those of measurements."""
+    found = [_drawing(verdict_overview.NAME, verdict_overview, verdict_overview.of_claims(judged), formats)]
+    if rates:
+        found.append(_drawing(learning_rates.NAME, learning_rates, learning_rates.of_rates(rates), formats))
+    return (*found, *(_shown(name, tables, study, formats) for name in FIGURES.names()))
+
+
+def _shown(name: str, tables: Tables, study: Study, formats: tuple[str, ...]) -> Drawing:
+    module = cast(FigureModule, FIGURES.load(name))
     frame = module.select(tables, study)
-    csv = frame.to_csv(index=False, lineterminator="\n")
-    file = svg.standalone(module.draw(frame))
+    progress = base.progress(frame, tables.cells, vars(module).get("PROBES"))
+    with style.pale(progress.models):
+        return _drawing(name, module, frame, formats, progress)
+
+
+def _drawing(
+    name: str,
+    module: base.Drawn,
+    frame: pd.DataFrame,
+    formats: tuple[str, ...],
+    progress: base.Progress = base.COMPLETE,
+) -> Drawing:
+    csv = pages.csv(frame)
+    figure = module.draw(frame)
+    file = svg.standalone(figure)
     return Drawing(
         name=name,
         title=module.TITLE,
         caption=module.CAPTION,
         file=file,
+        files={form: svg.written(figure, form) for form in formats},
         element=Markup(svg.inline(file, name=name, title=module.TITLE)),  # noqa: S704 drawn here; matplotlib escapes text
         csv=csv,
-        sha256=hashlib.sha256(csv.encode()).hexdigest(),
+        sha256=pages.sha256(csv),
         rows=len(frame),
+        attached=_attached(csv),
+        missing=progress.missing,
+        planned=progress.planned,
     )
+
+
+def _attached(csv: str) -> str:
+    """Return data as an address that holds them, compressed, or "" where that is too long for a page."""
+    packed = gzip.compress(csv.encode(), mtime=0) if len(csv) < 100 * ATTACHED_BYTES else b""
+    if not 0 < len(packed) <= ATTACHED_BYTES:
+        return ""
+    return f"data:application/gzip;base64,{base64.b64encode(packed).decode()}"
 
 
 def _alerts(study: Study, contents: Contents, tables: Tables) -> tuple[str, ...]:
@@ -203,7 +296,7 @@ def _alerts(study: Study, contents: Contents, tables: Tables) -> tuple[str, ...]
     found = []
     if study.exploratory:
         found.append(f"Exploratory: {'; '.join(study.exploratory)}. No verdict here is confirmatory.")
-    found += [f"Left out: {entry.what} ({_plural(entry.cells, 'cell')}): {entry.why}." for entry in left_out(study)]
+    found += [f"Left out: {entry.what} ({base.plural(entry.cells, 'cell')}): {entry.why}." for entry in left_out(study)]
     missing = int((cells[table.STATUS] == table.MISSING).sum())
     if missing:
         found.append(f"{missing} of {len(cells)} planned cells have no record yet; what needs them is not tested.")
@@ -215,17 +308,17 @@ def _alerts(study: Study, contents: Contents, tables: Tables) -> tuple[str, ...]
         found.append(f"{untried} of {len(trials)} trials of learning rates have no record yet.")
     outdated = sum(tuning.outdated(entry, held) for entry in held.values())
     if outdated:
-        found.append(f"{_plural(outdated, 'record')} made at another learning rate than the trials give.")
+        found.append(f"{base.plural(outdated, 'record')} made at another learning rate than the trials give.")
     counts = cells[table.STATUS].value_counts()
     for status in sorted(set(counts.index) - {"ok", "unsolved", table.MISSING}):
-        found.append(f"{_plural(int(counts[status]), 'cell')} ended as {status}; see Failures.")
+        found.append(f"{base.plural(int(counts[status]), 'cell')} ended as {status}; see Failures.")
     if "unsolved" in counts:
-        solved = _plural(int(counts["unsolved"]), "cell")
+        solved = base.plural(int(counts["unsolved"]), "cell")
         found.append(f"{solved} used the whole budget without solving the task; the final value counts.")
     found += [f"Broken file, not used: {item.reason}" for item in contents.broken]
     stray = table.unplanned(study, contents)
     if stray:
-        found.append(f"{_plural(len(stray), 'record')} of no planned cell, not used: {', '.join(stray[:5])}.")
+        found.append(f"{base.plural(len(stray), 'record')} of no planned cell, not used: {', '.join(stray[:5])}.")
     ran = cells[cells[table.STATUS] != table.MISSING]
     for what, column in (("machines", table.MACHINE), ("device classes", table.DEVICE)):
         names = sorted(set(ran[column]))
@@ -233,7 +326,7 @@ def _alerts(study: Study, contents: Contents, tables: Tables) -> tuple[str, ...]
             found.append(f"Cells ran on {len(names)} {what}: {', '.join(names)}.")
     other = [entry for entry in contents.accepted().values() if entry.preregistration != study.preregistration_sha256]
     if other:
-        found.append(f"{_plural(len(other), 'record')} made under another pre-registration.")
+        found.append(f"{base.plural(len(other), 'record')} made under another pre-registration.")
     return tuple(found)
 
 
@@ -282,22 +375,60 @@ def _is_fact(key: str, value: object) -> bool:
 
 
 def _models(records: Mapping[Cell, Record]) -> tuple[Mapping[str, Any], ...]:
+    """Return every model as it was built for each task: counted parameters, and costs at the greatest length."""
     rows = {
         (entry.cell.model, entry.model.width, entry.model.layers, entry.cell.task): {
             "model": entry.cell.model,
             "task": entry.cell.task,
+            "length": entry.cell.length,
+            "flops_per_token": entry.model.flops_per_token,
+            "state_bytes": entry.model.state_bytes,
+            "matched": str(entry.cell.match) if entry.cell.match else "",
             "width": entry.model.width,
             "layers": entry.model.layers,
             "parameters": entry.model.parameters,
             "body_parameters": entry.model.body_parameters,
             "implementation": entry.model.implementation,
         }
-        for entry in records.values()
+        for entry in sorted(records.values(), key=lambda entry: (entry.cell.length, entry.fingerprint))
         if entry.model is not None
     }
     names = [str(row["model"]) for row in rows.values()]
     order = {name: place for place, name in enumerate(style.ordered(names))}
-    return tuple(sorted(rows.values(), key=lambda row: (row["task"], order[row["model"]], row["width"], row["layers"])))
+    found = [row | {"place": order[str(row["model"])]} for row in rows.values()]
+    return tuple(sorted(found, key=lambda row: (row["place"], row["task"], row["width"], row["layers"])))
+
+
+def _samples(records: Mapping[Cell, Record]) -> tuple[Samples, ...]:
+    """Return the texts of the records by task, prompt and temperature: one for each size of a model."""
+    groups: dict[tuple[str, str, float], dict[tuple[str, int, int], Written]] = {}
+    counts: Counter[tuple[str, str, float]] = Counter()
+    for entry in sorted(records.values(), key=lambda entry: (entry.cell.seed, entry.fingerprint)):
+        for sample in sorted(entry.texts, key=lambda sample: sample.seed):
+            key = (entry.cell.task, sample.prompt, sample.temperature)
+            counts[key] += 1
+            size = (entry.cell.model, entry.cell.width, entry.cell.layers)
+            groups.setdefault(key, {}).setdefault(size, _written(entry, sample))
+    found = []
+    for (task, prompt, temperature), texts in sorted(groups.items()):
+        order = style.ordered(model for model, _, _ in texts)
+        shown = sorted(texts.values(), key=lambda item: (order.index(item.model), item.width, item.layers))
+        others = counts[task, prompt, temperature] - len(shown)
+        found.append(Samples(task=task, prompt=prompt, temperature=temperature, texts=tuple(shown), others=others))
+    return tuple(found[:SHOWN_TEXTS])
+
+
+def _written(entry: Record, sample: Sample) -> Written:
+    facts = entry.model
+    return Written(
+        model=entry.cell.model,
+        width=facts.width if facts else entry.cell.width,
+        layers=entry.cell.layers,
+        seed=entry.cell.seed,
+        sample_seed=sample.seed,
+        text=sample.text[:SHOWN_CHARACTERS],
+        shortened=len(sample.text) > SHOWN_CHARACTERS,
+    )
 
 
 def _across(tables: Tables, study: Study) -> tuple[Across, ...]:
@@ -347,6 +478,7 @@ def _rates(study: Study, contents: Contents) -> tuple[Mapping[str, Any], ...]:
         rows.append(
             {
                 "model": model,
+                "rule": canonical_json(rule.model_dump(mode="json")),
                 "task": rule.task,
                 "length": rule.length,
                 "seeds": rule.seeds,
@@ -418,9 +550,17 @@ def _estimate(found: scaling.Estimate) -> str:
     return f"{number(found.value)} {interval(*bounds)}"
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def _finding(claim: ClaimVerdict) -> str:
+    """Return a verdict's sentence without the scope, which stands beside it."""
+    return claim.wording.removesuffix(f"; {claim.scope}.").removesuffix(".") + "."
 
 
-def _pretty(value: object) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def _tally(claims: tuple[ClaimVerdict, ...]) -> str:
+    """Return how many claims have each verdict, as "7 SUPPORTED, 1 CONTRADICTED"."""
+    counts = Counter(claim.verdict for claim in claims)
+    return ", ".join(f"{counts[word]} {word.value}" for word in Verdict if counts[word])
+
+
+def _incomplete(claim: ClaimVerdict) -> bool:
+    """Return whether planned cells of a claim have no record yet."""
+    return claim.ran < claim.planned

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from seqbench.errors import UnknownName
 from seqbench.judge.claims.base import AtomVerdict, ClaimVerdict, measured
 from seqbench.judge.report import published, tabulated, typeset
+from seqbench.judge.text import visible
 from seqbench.registry import unknown
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def bibtex(report: "Report", item: Item, url: str = "") -> str:
         "year": date[:4],
         "month": MONTHS[int(date[5:7]) - 1] if date else "",
         "version": _version(report),
-        "url": re.sub(r"[{}\\]", lambda match: f"%{ord(match[0]):02X}", typeset.visible(_url(item, url))),
+        "url": re.sub(r"[{}\\]", lambda match: f"%{ord(match[0]):02X}", visible(_url(item, url))),
         "note": typeset.latex(_note(report)),
         "annote": typeset.latex(item.sentence),
     }
@@ -194,7 +195,7 @@ def _caution(report: "Report") -> str:
 
 def _title(report: "Report", item: Item) -> str:
     whole = f"seqbench report: {report.title}"
-    return typeset.visible(f"{item.title}. In: {whole}" if item.title else whole)
+    return visible(f"{item.title}. In: {whole}" if item.title else whole)
 
 
 def _note(report: "Report") -> str:
@@ -204,7 +205,7 @@ def _note(report: "Report") -> str:
 
 
 def _readable(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: typeset.visible(value) if isinstance(value, str) else value for key, value in entry.items()}
+    return {key: visible(value) if isinstance(value, str) else value for key, value in entry.items()}
 
 
 def _key(report: "Report", item: Item) -> str:
@@ -232,4 +233,4 @@ def _when(report: "Report") -> str:
 
 
 def _yaml(text: str) -> str:
-    return json.dumps(typeset.visible(text), ensure_ascii=False)
+    return json.dumps(visible(text), ensure_ascii=False)

@@ -5,26 +5,22 @@ stand side by each.
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
 from seqbench import store
 from seqbench.cell import canonical_json
-from seqbench.errors import StoreError, UsageError
-from seqbench.judge.claims.base import AtomVerdict, ClaimVerdict, interval, number
-from seqbench.judge.figures import base
-from seqbench.judge.report import build, cellwise, effects, studies, svg, verdicts
+from seqbench.errors import UsageError
+from seqbench.judge.claims.base import AtomVerdict, ClaimVerdict
+from seqbench.judge.report import build, cellwise, effects, pages, studies, svg, verdicts
 from seqbench.judge.report.cellwise import Agreement, Difference
 from seqbench.judge.report.studies import DIFFER, Row, Side, agreed, side
 from seqbench.judge.rules import Verdict
@@ -52,7 +48,7 @@ class Forest:
     @property
     def sha256(self) -> str:
         """Return the sha256 of the data's file, in hexadecimal."""
-        return _sha256(self.csv)
+        return pages.sha256(self.csv)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +93,7 @@ class Comparison:
     @property
     def hashes(self) -> dict[str, str]:
         """Return the sha256 of every table's CSV, by its name."""
-        return {name: _sha256(text) for name, text in self.tables.items()}
+        return {name: pages.sha256(text) for name, text in self.tables.items()}
 
 
 def compare_folders(folders: Sequence[Path]) -> Comparison:
@@ -145,11 +141,11 @@ def compare(held: Sequence[tuple[str, Study, Contents]]) -> Comparison:
         sizes=shown["sizes"],
         agreements=agreements,
         tables={
-            "studies": _csv(_texts(shown["studies"], sides)),
-            "verdicts": _csv(_verdicts(shown["verdicts"], sides)),
-            "sizes": _csv(_texts(shown["sizes"], sides)),
-            "cells": _csv(_counts(agreements)),
-            "differences": _csv(_differences(agreements)),
+            "studies": pages.csv(_texts(shown["studies"], sides)),
+            "verdicts": pages.csv(_verdicts(shown["verdicts"], sides)),
+            "sizes": pages.csv(_texts(shown["sizes"], sides)),
+            "cells": pages.csv(_counts(agreements)),
+            "differences": pages.csv(_differences(agreements)),
         },
     )
 
@@ -162,35 +158,21 @@ def write(comparison: Comparison, out: Path) -> Path:
     forests = [part.forest for part in comparison.parts]
     content = {
         "index.html": page(comparison),
-        "claims.json": _pretty([_claims_json(each) for each in comparison.sides]),
-        "provenance.json": _pretty(_provenance(comparison)),
+        "claims.json": pages.pretty([_claims_json(each) for each in comparison.sides]),
+        "provenance.json": pages.pretty(_provenance(comparison)),
     }
     content |= {f"data/{item.name}.csv": item.csv for item in forests}
     content |= {f"data/{name}.csv": text for name, text in comparison.tables.items()}
     content |= {f"figures/{item.name}.svg": item.file for item in forests}
-    try:
-        for name, text in content.items():
-            path = out / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode())
-    except OSError as error:
-        raise StoreError(f"{out} cannot be written ({error.strerror}); give another --out") from error
-    return out / "index.html"
+    return pages.save(out, content)
 
 
 def page(comparison: Comparison) -> str:
     """Return the whole page: one HTML document without a single outside request."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": number, "plural": base.plural}
-    environment.globals |= {"interval": interval, "sub_verdicts_text": verdicts.sub_verdicts_text}
-    folder = files("seqbench.judge.report")
-    template = environment.from_string(folder.joinpath("compare.html.jinja").read_text(encoding="utf-8"))
-    css = folder.joinpath("page.css").read_text(encoding="utf-8")
-    return template.render(
+    return pages.render(
+        "compare.html.jinja",
+        names={},
         comparison=comparison,
-        css=Markup(css),  # noqa: S704 our own file
         version=version("seqbench"),
         worst=_worst(comparison.agreements),
         shown=SHOWN_DIFFERENCES,
@@ -245,7 +227,7 @@ def _atom(name: str, verdict: ClaimVerdict | None) -> AtomVerdict | None:
 def _forest(name: str, title: str, frame: pd.DataFrame) -> Forest:
     file = svg.standalone(effects.draw(frame))
     element = Markup(svg.inline(file, name=name, title=title))  # noqa: S704 drawn here; matplotlib escapes text
-    return Forest(name=name, title=title, file=file, element=element, csv=_csv(frame), rows=len(frame))
+    return Forest(name=name, title=title, file=file, element=element, csv=pages.csv(frame), rows=len(frame))
 
 
 def _agreement(one: Side, other: Side) -> Agreement:
@@ -326,15 +308,3 @@ def _provenance(comparison: Comparison) -> dict[str, Any]:
         "rendered_with": {name: version(name) for name in build.LIBRARIES},
         "data": {part.forest.name: part.forest.sha256 for part in comparison.parts} | comparison.hashes,
     }
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    return frame.to_csv(index=False, lineterminator="\n")
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _pretty(value: object) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,43 +1,251 @@
-"""From a matplotlib figure to SVG: the same bytes every time, as a file and as a part of a page."""
+"""From a matplotlib figure to SVG, PDF or PNG: the same bytes every time, as a file and as a part of a page."""
 
-import html
+import base64
+import hashlib
 import io
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from seqbench.judge.figures import style
 
+FORMATS = ("pdf", "png")
+"""What figures can be written as, beside SVG."""
 _HASH_SALT = "seqbench"
+_SETTINGS: dict[Any, Any] = {"svg.hashsalt": _HASH_SALT, "svg.fonttype": "none", "pdf.fonttype": 42}
+_UNDATED: dict[str, dict[str, str | None]] = {
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+_PNG_DPI = 200
+_PLACES, _PLACES_OF_MARKS = 1, 2
+"""Decimals of a coordinate in points, 1/72 inch: a tenth cannot be seen in a line, but would deform a small mark."""
+_COORDINATES = ("x", "y", "width", "height", "x1", "y1", "x2", "y2", "cx", "cy", "r")
+_DRAWN_FONT, _FALLBACK = "font-family: 'DejaVu Sans'", ", Verdana, sans-serif"
+"""Drawn with one font, which is quicker than looking through a list for every text; a reader may lack it."""
+_FONTS = "DejaVu Sans,Verdana,sans-serif"
+_IMPLIED = ("font-family", "stroke-dashoffset: 0")
+"""What is said once of a whole drawing, or is so unsaid."""
+_TOKEN = re.compile(r"[A-Za-z]|-?\d*\.?\d+(?:e-?\d+)?")
 
 
 def standalone(figure: Figure) -> str:
     """Return a figure as an SVG file: text as text, no date, no random ids."""
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": _HASH_SALT, "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    buffer = io.BytesIO()
+    canvas = FigureCanvasSVG(figure)
+    with mpl.rc_context(_SETTINGS), _any_script():
+        # Laid out and drawn once each: `savefig` draws a figure with a layout twice.
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    return buffer.getvalue().decode().replace(_DRAWN_FONT, _DRAWN_FONT + _FALLBACK)
+
+
+def written(figure: Figure, form: str) -> bytes:
+    """Return a figure as a file of one of FORMATS, without date or name of a program."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(_SETTINGS), _any_script():
+        figure.savefig(buffer, format=form, metadata=_UNDATED[form], dpi=_PNG_DPI)
     return buffer.getvalue()
 
 
 def inline(svg: str, *, name: str, title: str) -> str:
-    """Return an SVG file as an element that can stand in a page beside others.
+    """Return an SVG file as a small element that can stand in a page beside others.
 
-    Its ids carry the figure's name, its global style and fixed size are gone, its ink follows the page's text colour,
-    and it has a title for those who do not see it.
+    Its ids are its own, by a hash of its name; its global style and fixed size are gone, its ink follows the page's
+    text colour, and it has a title for those who do not see it. Coordinates are rounded to what can be seen, and what
+    is said of many marks is said once: declarations are classes, named by their hash, so that figures may share them.
     """
-    body = svg[svg.index("<svg") :].strip()
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
-    body = re.sub(r"<style\b.*?</style>", "", body, flags=re.S)
-    body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
-    body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
-    body = re.sub(r'(xlink:href|href)="#([^"]+)"', rf'\1="#{name}-\2"', body)
-    body = body.replace(style.INK, "currentColor")
-    head, _, rest = body.partition(">")
-    box = re.search(r'viewBox="[^"]+"', head)
+    root = ElementTree.fromstring(svg.replace(style.INK, "currentColor"))  # noqa: S314 drawn here, by matplotlib
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        element.attrib = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+    _prune(root)
+    _rename(root, _key(name, 4))
+    _round(root, _PLACES)
+    _gather(root)
+    rules = _classes(root)
     label = f"{name}-title"
-    opening = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'{box[0] if box else ""} role="img" aria-labelledby="{label}">'
-    )
-    return f'{opening}<title id="{label}">{html.escape(title)}</title>{rest}'
+    root.attrib = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": root.get("viewBox", "")}
+    root.attrib |= {"role": "img", "aria-labelledby": label, "font-family": _FONTS}
+    heading = ElementTree.Element("title", {"id": label})
+    heading.text = title
+    root.insert(0, heading)
+    if rules:
+        sheet = ElementTree.Element("style")
+        sheet.text = "".join(f".{key}{{{rules[key]}}}" for key in sorted(rules))
+        root.insert(1, sheet)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+@contextmanager
+def _any_script() -> Iterator[None]:
+    """Let names be written in any script: in SVG they are text, which the reader's own fonts draw."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support .* natively")
+        yield
+
+
+def _prune(element: ElementTree.Element) -> None:
+    """Drop metadata, global style, white space between elements, and groups that say nothing."""
+    kept = []
+    for child in element:
+        if child.tag in ("metadata", "style"):
+            continue
+        if child.tag != "text":
+            _prune(child)
+            child.text = None
+        child.tail = None
+        empty = child.tag in ("g", "defs") and not len(child)
+        bare = child.tag == "g" and set(child.attrib) <= {"id"}
+        kept += [] if empty else list(child) if bare else [child]
+    element[:] = kept
+    element.text = None
+
+
+def _key(text: str, digits: int) -> str:
+    """Return a short name for a text that is its own: a letter and the first digits of its hash."""
+    return "v" + base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[:digits].lower()
+
+
+def _rename(root: ElementTree.Element, name: str) -> None:
+    """Give numbers to the ids that something points to, behind a name of the figure, and drop all others."""
+    used: dict[str, str] = {}
+    link = re.compile(r"(?:^|url\()#([^)]+)")
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if key in ("href", "clip-path", "style") and (found := link.search(value)):
+                used.setdefault(found[1], f"{name}-{len(used)}")
+    for element in root.iter():
+        own = element.attrib.pop("id", "")
+        if own in used:
+            element.set("id", used[own])
+        for key in ("href", "clip-path", "style"):
+            if pointing := element.get(key):
+                element.set(key, link.sub(lambda found: found[0].replace(found[1], used[found[1]]), pointing))
+
+
+def _round(element: ElementTree.Element, places: int) -> None:
+    for child in element:
+        own = _PLACES_OF_MARKS if child.tag in ("defs", "pattern") else places
+        for key in _COORDINATES:
+            if (value := child.get(key)) and not value.endswith("%"):
+                child.set(key, _short(round(float(value), own)))
+        if path := child.get("d"):
+            child.set("d", rounded_path(path, own))
+        if turn := child.get("transform"):
+            turn = re.sub(r"rotate\(-?0(\.0*)? [^)]*\)", "", turn).strip()
+            turn = re.sub(r"\d+\.\d{4,}", lambda found: _short(round(float(found[0]), 3)), turn)
+            child.attrib.pop("transform") if not turn else child.set("transform", turn)
+        _round(child, own)
+
+
+def rounded_path(path: str, places: int) -> str:
+    """Return a path of absolute commands with so many decimals; steps too small to be seen are left out.
+
+    Straight lines become relative ones, whose numbers are short; every place is rounded before it is subtracted, so
+    that errors do not add up.
+    """
+    parts: list[str] = []
+    here: tuple[float, float] | None = None
+    shown = ""
+    for command, numbers in _commands(path):
+        values = [round(number, places) for number in numbers]
+        name = command
+        if command == "L" and here:
+            name, values = "l", [round(values[0] - here[0], places), round(values[1] - here[1], places)]
+        if name == shown == "l" and not any(values):
+            continue
+        text = _joined(values)
+        same = name == shown and name != "M"
+        parts.append((" " if same and not text.startswith("-") else "" if same else name) + text)
+        shown = name
+        here = (round(numbers[-2], places), round(numbers[-1], places)) if numbers else here
+    return "".join(parts)
+
+
+def _commands(path: str) -> Iterator[tuple[str, list[float]]]:
+    """Return every command with its numbers, those that matplotlib writes: M, L, Q, C and z."""
+    command = ""
+    numbers: list[float] = []
+    takes = {"M": 2, "L": 2, "Q": 4, "C": 6, "Z": 0}
+    for token in _TOKEN.findall(path):
+        if token.isalpha():
+            command, numbers = token.upper(), []
+        else:
+            numbers.append(float(token))
+        if command and len(numbers) == takes[command]:
+            yield ("z" if command == "Z" else command), numbers
+            numbers = []
+
+
+def _joined(numbers: list[float]) -> str:
+    text = ""
+    for number in numbers:
+        short = _short(number)
+        text += short if not text or short.startswith("-") else f" {short}"
+    return text
+
+
+def _short(number: float) -> str:
+    """Return a number without what is not needed to read it: 0.50 as .5, 3.0 as 3."""
+    text = f"{number:.3f}".rstrip("0").rstrip(".")
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+    return "0" if digits == "0" else sign + (digits.removeprefix("0") if digits.startswith("0.") else digits)
+
+
+def _gather(element: ElementTree.Element) -> None:
+    """Clip neighbours that are clipped alike together."""
+    kept: list[ElementTree.Element] = []
+    for child in element:
+        _gather(child)
+        clip = child.attrib.pop("clip-path", None)
+        if clip is None:
+            kept.append(child)
+            continue
+        if not (kept and kept[-1].tag == "g" and kept[-1].attrib == {"clip-path": clip}):
+            kept.append(ElementTree.Element("g", {"clip-path": clip}))
+        kept[-1].extend(list(child) if child.tag == "g" and not child.attrib else [child])
+    element[:] = kept
+
+
+def _classes(root: ElementTree.Element) -> dict[str, str]:
+    """Replace styles by classes, one for all marks of a group where they agree, and return what each declares."""
+    rules: dict[str, str] = {}
+    for element in root.iter():
+        if declared := element.attrib.pop("style", None):
+            parts = (part.strip() for part in declared.split(";"))
+            rule = ";".join(re.sub(r":\s+", ":", part) for part in parts if part and not part.startswith(_IMPLIED))
+            key = _key(rule, 6)
+            rules[key] = rule
+            element.set("class", key)
+    _share(root)
+    return rules
+
+
+def _share(element: ElementTree.Element) -> None:
+    """Say a class that neighbouring marks have in common once, of a group around them."""
+    kept: list[ElementTree.Element] = []
+    for child in element:
+        _share(child)
+        if child.tag != "use" or "class" not in child.attrib:
+            kept.append(child)
+            continue
+        own = {"class": child.attrib.pop("class")}
+        if not (kept and kept[-1].tag == "g" and kept[-1].attrib == own):
+            kept.append(ElementTree.Element("g", own))
+        kept[-1].append(child)
+    for place, group in enumerate(kept):
+        if group.tag == "g" and len(group) == 1 and group[0].tag == "use" and set(group.attrib) == {"class"}:
+            kept[place] = group[0]
+            kept[place].set("class", group.attrib["class"])
+    element[:] = kept

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from seqbench.judge.report import typeset
+from seqbench.judge.report import pages, typeset
 
 Row = Mapping[str, Any]
 MISSING = "–"
@@ -50,9 +50,8 @@ class Table:
 
 def csv(table: Table) -> str:
     """Return a table as CSV: numbers in full, nothing where there is none, no text that a spreadsheet would run."""
-    rows = [[_csv_cell(row[column.key]) for column in table.columns] for row in table.rows]
-    frame = pd.DataFrame(rows, columns=[column.key for column in table.columns], dtype=object)
-    return frame.to_csv(index=False, lineterminator="\n")
+    rows = [[row[column.key] for column in table.columns] for row in table.rows]
+    return pages.csv(pd.DataFrame(rows, columns=[column.key for column in table.columns], dtype=object))
 
 
 def markdown(table: Table) -> str:
@@ -83,10 +82,6 @@ def latex(table: Table, *, report_id: str) -> str:
     head = f"% {table.id} of seqbench report {report_id}; needs \\usepackage{{{needs}}}\n"
     size = r"\footnotesize" if table.long else ""
     return f"{head}\\begingroup{size}\\setlength{{\\tabcolsep}}{{3pt}}\n{text}\\endgroup\n"
-
-
-def _csv_cell(value: Any) -> Any:
-    return typeset.csv_text(value) if isinstance(value, str) else value
 
 
 def _shown(column: Column, row: Row) -> str:

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
+from seqbench.judge.text import spelt, visible
+
 _GREEK = "αβγδεζηθικλμνξπρστυφχψωςΓΔΘΛΞΠΣΥΦΨΩ"
 _NAMES = {"lamda": "lambda", "epsilon": "varepsilon", "phi": "varphi", "final sigma": "varsigma"}
 
@@ -108,12 +110,6 @@ _LIGATURES = re.compile(r"([-',])(?=[-',])")
 _FORMULA = tuple("=+-@＝＋－＠")
 
 
-def visible(text: str) -> str:
-    """Return a text on one line, with every character that is not seen but acts spelt out, as `[U+202E]`."""
-    joined = " ".join(text.split())
-    return "".join(_spelt(char) if unicodedata.category(char)[0] == "C" else char for char in joined)
-
-
 def latex(text: str) -> str:
     """Return a text for LaTeX's text mode, in ASCII; a character that pdfLaTeX lacks is spelt out, as `[U+4E2D]`."""
     found: list[str] = []
@@ -163,12 +159,8 @@ def _latex(char: str) -> str:
         return f"{_RAISED[kind]}{{{_latex(_char(codes[0]))}}}"
     if len(codes) == 1 and not kind.startswith("<") and (accent := _ACCENTS.get(_char(codes[0]))):
         return f"{accent}{{{_latex(_char(kind))}}}"
-    return "".join(map(_latex, _spelt(char)))
+    return "".join(map(_latex, spelt(char)))
 
 
 def _char(code: str) -> str:
     return chr(int(code, 16))
-
-
-def _spelt(char: str) -> str:
-    return f"[U+{ord(char):04X}]"

@@ -1,17 +1,32 @@
 """The page and its parts: safe, self-contained, complete."""
 
+import base64
+import gzip
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
 
 import judged_studies as studies
 import pandas as pd
 import pytest
 
-from seqbench.errors import StoreError
-from seqbench.judge.figures import FIGURES, style
-from seqbench.judge.report import build, svg
+from seqbench.errors import StoreError, UsageError
+from seqbench.judge import table
+from seqbench.judge.figures import FIGURES, crossover_map, memory_by_length, style, verdict_overview
+from seqbench.judge.report import build, flips, svg, verdicts
+from seqbench.judge.rules import Verdict
+from seqbench.record import Sample
+
+HOSTILE = "<script>x</script> ](javascript:y) $z_{1$ \\alpha \u202eklat"
+"""Markup, a link of Markdown, mathematics and LaTeX, and a mark that turns the reading direction."""
+SHOWN = HOSTILE.replace("\u202e", "[U+202E]")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +59,8 @@ class Outline(HTMLParser):
 def test_the_page_asks_nobody(page):
     """No reference leaves the report's folder, and there is no script."""
     outline = Outline(page)
-    assert [ref for ref in outline.references if not re.match(r"#|data/|claims\.json|provenance\.json", ref)] == []
+    allowed = r"#|data/|data:application/gzip;base64,|claims\.json|provenance\.json"
+    assert [ref for ref in outline.references if not re.match(allowed, ref)] == []
     assert "script" not in {tag for tag, _ in outline.tags}
     assert "@import" not in page
     assert not re.search(r"url\((?!#)", page)
@@ -121,17 +137,25 @@ def test_a_development_study_is_never_confirmatory():
 def test_inline_drawings_take_the_pages_ink():
     """The ink becomes the page's text colour, ids carry the figure's name, size and global style are gone."""
     given = (
-        '<?xml version="1.0"?><svg width="9pt" height="9pt" viewBox="0 0 9 9" version="1.1"><metadata>x</metadata>'
+        '<?xml version="1.0"?><svg xmlns:xlink="http://www.w3.org/1999/xlink" '
+        'width="9pt" height="9pt" viewBox="0 0 9 9" version="1.1"><metadata>x</metadata>'
         '<defs><style type="text/css">*{a:b}</style></defs><g id="axes_1" clip-path="url(#p)">'
         f'<path id="p" style="stroke: {style.INK}"/><use xlink:href="#p"/></g></svg>'
     )
-    found = svg.inline(given, name="f", title="a < b")
-    assert found == (
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 9 9" '
-        'role="img" aria-labelledby="f-title"><title id="f-title">a &lt; b</title>'
-        '<defs></defs><g id="f-axes_1" clip-path="url(#f-p)">'
-        '<path id="f-p" style="stroke: currentColor"/><use xlink:href="#f-p"/></g></svg>'
+    assert svg.inline(given, name="f", title="a < b") == (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" role="img" aria-labelledby="f-title" '
+        'font-family="DejaVu Sans,Verdana,sans-serif"><title id="f-title">a &lt; b</title>'
+        "<style>.vraoqra{stroke:currentColor}</style>"
+        '<g clip-path="url(#veuxr-0)"><path id="veuxr-0" class="vraoqra" /><use href="#veuxr-0" /></g></svg>'
     )
+
+
+def test_rounding_keeps_places_and_drops_what_cannot_be_seen():
+    """Lines become relative to rounded places, so that errors do not add up; a step below a tenth is no step."""
+    assert svg.rounded_path("M 0.04 10 L 1.06 10 L 1.07 10 L 2.12 9.5 z", 1) == "M0 10l1.1 0 1-.5z"
+    far = "M 0 0 " + " ".join(f"L {0.14 * step:.2f} 0" for step in range(1, 101))
+    steps = re.findall(r"[\d.]+", svg.rounded_path(far, 1).partition("l")[2])[::2]
+    assert sum(map(float, steps)) == pytest.approx(14.0)
 
 
 def _luminance(colour):
@@ -219,7 +243,7 @@ def test_names_that_drawing_libraries_read_as_commands_stay_text():
     from seqbench.judge.figures import style
 
     assert style.look("_mine.py:build").label == "mine.py"
-    assert style.look("a/$x_{b$.py:build").label == r"\$x_{b\$.py"
+    assert style.look("a/$x_{b$.py:build").label == "$x_{b$.py"
 
 
 def test_models_are_shown_across_tasks_where_there_are_several(page):
@@ -227,7 +251,7 @@ def test_models_are_shown_across_tasks_where_there_are_several(page):
     table = page.partition('<table id="across-tasks">')[2].partition("</table>")[0]
     assert "Across tasks, descriptive" in table
     assert "nothing here speaks of all tasks" in table
-    assert re.search(r"<th scope=\"row\">RNN tanh</th><td class=\"number\">6</td>", table)
+    assert re.search(r"<th scope=\"row\"><bdi>RNN tanh</bdi></th><td class=\"number\">6</td>", table)
     assert re.search(r"\d+ of \d+</td>", table)
 
 
@@ -235,3 +259,238 @@ def test_one_task_is_no_table_across_tasks():
     """C8 alone trains nothing with a normalised score."""
     study = studies.study(("C8",), seeds=2)
     assert 'id="across-tasks"' not in build.page(build.build(study, studies.contents(study)))
+
+
+def test_a_page_alone_still_holds_small_data(report):
+    """What is attached to a figure is the CSV behind it, compressed; what is large is only linked."""
+    attached = [item for item in report.figures if item.attached]
+    assert attached
+    for item in attached:
+        kind, _, content = item.attached.partition(",")
+        assert kind == "data:application/gzip;base64"
+        assert gzip.decompress(base64.b64decode(content)).decode() == item.csv
+    rows = "\n".join(hashlib.sha256(str(place).encode()).hexdigest() for place in range(2000))
+    assert build._attached(rows) == ""
+
+
+def test_a_page_stays_small(page):
+    """A study of every claim and figure stays below the megabyte that a page may have."""
+    assert len(page.encode()) < 1_000_000
+
+
+def hostile_contents(study):
+    """Return records whose error, corpus and texts are written by somebody who means harm."""
+    held = studies.contents(study, failed=lambda cell: "error" if cell.seed == 1001 else None)
+    sample = Sample(prompt=HOSTILE, text=f"{HOSTILE}\nsecond line", temperature=0.8, seed=7)
+    corpus = studies.corpus().model_copy(update={"name": HOSTILE})
+    changed = [
+        (
+            name,
+            entry.model_copy(update={"error": HOSTILE if entry.error else None, "texts": (sample,), "corpus": corpus}),
+        )
+        for name, entry in held.records
+    ]
+    return type(held)(tuple(changed), ())
+
+
+def test_hostile_texts_are_read_and_never_act():
+    """Error, corpus name, prompt and sample stand in the page as they are, in isolation, with no mark left to act."""
+    study = studies.study(("C8",), seeds=2, text=studies.corpus())
+    page = build.page(build.build(study, hostile_contents(study)))
+    assert "<script" not in page
+    assert "\u202e" not in page
+    escaped = SHOWN.replace("<", "&lt;").replace(">", "&gt;")
+    assert f'<td class="reason"><bdi>{escaped}</bdi></td>' in page
+    assert f"<dt><bdi>{escaped}</bdi></dt>" in page
+    assert f"<q><bdi>{escaped}</bdi></q>" in page
+    assert f'<div class="written" dir="auto">{escaped}\nsecond line</div>' in page
+
+
+def test_hostile_names_are_text_in_drawings():
+    """The name of somebody's model file is written as it is: no markup, no mathematics, no turned direction."""
+    model = f"a/{HOSTILE.replace('/', '')}.py:build"
+    frame = pd.DataFrame(
+        [
+            {"measurement": "state_bytes", "width": 8, "model": model, "length": length, "seed": 0, "value": length}
+            for length in (4, 8)
+        ]
+    )
+    file = svg.standalone(memory_by_length.draw(frame))
+    root = ElementTree.fromstring(file)  # noqa: S314 drawn here
+    words = ["".join(node.itertext()) for node in root.iter() if node.tag.endswith("text")]
+    label = SHOWN.replace("/", "") + ".py"
+    assert label in words
+    assert "<script" not in svg.inline(file, name="f", title=HOSTILE)
+    assert "\u202e" not in file
+
+
+def test_samples_stand_side_by_side():
+    """Of each model the text of its least seed, under the prompt and temperature they share; the rest is counted."""
+    study = studies.study(("C8",), seeds=2)
+    held = studies.contents(study)
+    records = [
+        (
+            name,
+            entry.model_copy(
+                update={
+                    "texts": (
+                        Sample(prompt="p", text=f"{entry.cell.model} {entry.cell.seed}", temperature=1.0, seed=3),
+                    )
+                }
+            ),
+        )
+        for name, entry in held.records
+        if entry.cell.task == "chronicle"
+    ]
+    (group,) = build.build(study, type(held)(tuple(records), ())).samples
+    assert (group.prompt, group.temperature, group.others) == ("p", 1.0, 4)
+    assert [item.text for item in group.texts] == [
+        "rnn 1000",
+        "lstm@forget_bias=1 1000",
+        "gru 1000",
+        "transformer 1000",
+    ]
+
+
+def test_what_lacks_records_is_shown_pale():
+    """Claims, hypotheses and models with planned cells that have no record stay, marked and named unfinished."""
+    study = studies.study(("C8",), seeds=3)
+    report = build.build(study, studies.contents(study, drop=lambda cell: cell.model == "gru" and cell.seed == 1001))
+    drawing = next(item for item in report.figures if item.name == "bits_by_model")
+    assert (drawing.missing, drawing.planned) == (1, 12)
+    assert "GRU (unfinished) (n = 2)" in drawing.element
+    assert "RNN tanh (n = 3)" in drawing.element
+    page = build.page(report)
+    assert '<figure id="fig-bits_by_model" class="partial">' in page
+    assert "Unfinished: 1 of 12 planned cells have no record yet" in page
+    assert '<tr class="first partial">' in page
+    whole = build.page(build.build(study, studies.contents(study)))
+    assert "partial" not in whole.partition("</style>")[2].partition('id="alerts"')[0].replace("NOT", "")
+
+
+def test_a_verdict_says_where_it_flips():
+    """Another phase, another hypothesis, a strong control and what did not run are found in the data, not written."""
+    study = studies.study(("C4",), seeds=5)
+    truth = studies.GOOD | {"decoding": -0.6}
+    (found,) = (v for v in verdicts.judge_study(study, studies.contents(study, truth=truth)) if v.claim == "C4")
+    told = flips.flips(found)
+    assert found.verdict is Verdict.CONTRADICTED
+    assert "training on CPU: SUPPORTED" in told
+    assert any(re.search(r"\(cpu/4c/rnn/transformer\): SUPPORTED, 0\.\d+ ln ratio", line) for line in told)
+    assert "open: GPU, NOT TESTED" in told
+    assert not any("decoding on CPU" in line for line in told)
+
+
+def test_a_strong_control_overturns_or_does_not():
+    """An effect that is gone with the strong control as reference is said to be; one that is left is not."""
+    study = studies.study(("C1",))
+
+    def told(recall):
+        truth = studies.GOOD | {"recall_irnn": recall}
+        found = next(v for v in verdicts.judge_study(study, studies.contents(study, truth=truth)) if v.claim == "C1")
+        assert found.verdict is Verdict.SUPPORTED
+        return flips.flips(found)
+
+    assert any("RNN ReLU, identity init (IRNN) in place of RNN tanh (1c)" in line for line in told(0.95))
+    assert not any("in place of" in line for line in told(0.5))
+
+
+def test_untested_claims_flip_nowhere():
+    """Where there is no verdict there is nothing to turn."""
+    study = studies.study(("C8",), seeds=2)
+    judged = verdicts.judge_study(study, studies.contents(study, drop=lambda _: True))
+    assert [flips.flips(verdict) for verdict in judged] == [()] * len(judged)
+
+
+def test_verdicts_share_an_axis_by_their_margins():
+    """The margin of contradiction lies at −1, that of support at 1; of one margin alone inside lies to the right."""
+    study = studies.study(("C1",))
+    judged = verdicts.judge_study(study, studies.contents(study))
+    atoms = {atom.name: atom for claim in judged for atom in claim.atoms}
+    both, within = atoms["1c"], atoms["1d"]
+    assert verdict_overview.place_of(both.support, both) == pytest.approx(1.0)
+    assert verdict_overview.place_of(both.contradict, both) == pytest.approx(-1.0)
+    places = [verdict_overview.place_of(share * within.equivalence, within) for share in (0.0, 1.0, -1.0, 2.0)]
+    assert places == pytest.approx([2.0, 1.0, 1.0, 0.0])
+    frame = verdict_overview.of_claims(judged)
+    assert dict(zip(frame["atom"], frame["verdict"], strict=True)) == {
+        "1a": "SUPPORTED",
+        "1b": "INCONCLUSIVE",
+        "1c": "SUPPORTED",
+    }
+    assert (frame[frame["verdict"] == "SUPPORTED"]["place_lower"] > 1.0).all()
+
+
+def test_model_cards_tell_sizes_and_costs(report):
+    """Every model as it was built: parameters, FLOP per token, bytes of state, implementation."""
+    row = next(row for row in report.models if row["model"] == "rnn")
+    assert {"parameters", "flops_per_token", "state_bytes", "implementation", "matched"} <= set(row)
+    cards = build.page(replace(report, models=({**row, "flops_per_token": 1234567.0, "state_bytes": None},)))
+    assert '<td class="number">1 234 567</td><td class="number">–</td>' in cards
+
+
+def test_figures_are_written_in_other_formats_when_asked(tmp_path):
+    """PDF and PNG stand beside the SVG, the same bytes every time, without date or program; else they do not."""
+    study = studies.study(("C8",), seeds=2)
+    frame = memory_by_length.select(table.tables(study, studies.contents(study)), study)
+    first, second = ({form: svg.written(memory_by_length.draw(frame), form) for form in svg.FORMATS} for _ in range(2))
+    assert first == second
+    assert first["pdf"].startswith(b"%PDF")
+    assert b"CreationDate" not in first["pdf"]
+    assert first["png"].startswith(b"\x89PNG")
+    assert b"Software" not in first["png"]
+    assert build.known_formats(["png", " PDF", "svg"]) == ("pdf", "png")
+    with pytest.raises(UsageError, match="no format 'gif' of figures; --formats takes pdf, png, or both"):
+        build.known_formats(["gif"])
+    report = build.build(study, studies.contents(study), formats=("png",))
+    build.write(report, tmp_path)
+    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".svg", ".png"}
+
+
+@pytest.mark.slow
+def test_two_renders_are_equal_whatever_the_hash_seed():
+    """The page's bytes do not depend on the order in which Python holds sets and dictionaries."""
+    code = (
+        "import hashlib, judged_studies as s; from seqbench.judge.report import build;"
+        "study = s.study(('C4', 'C8'), seeds=2);"
+        "print(hashlib.sha256(build.page(build.build(study, s.contents(study))).encode()).hexdigest())"
+    )
+    paths = os.pathsep.join([str(Path(studies.__file__).parent), *filter(None, sys.path)])
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": paths},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert runs[0] == runs[1]
+
+
+def _blended(colour, paper, alpha):
+    parts = [(int(colour[i : i + 2], 16), int(paper[i : i + 2], 16)) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(alpha * one + (1 - alpha) * other):02x}" for one, other in parts)
+
+
+PAPERS = {"#ffffff": "#1b1c1d", "#14171a": "#e6e8ea"}
+"""The two papers, with their ink."""
+
+
+@pytest.mark.parametrize(("paper", "ink"), PAPERS.items())
+def test_numbers_on_coloured_cells_can_be_read(paper, ink):
+    """The ink has 4.5:1 on every colour behind numbers, at its deepest."""
+    deepest = 0.55
+    fills = [_blended(colour, paper, deepest) for colour in (crossover_map.SLOWER, crossover_map.FASTER)]
+    fills += [_blended(colour, paper, 0.12) for colour in (verdict_overview.FOR, verdict_overview.AGAINST)]
+    assert min(_contrast(ink, fill) for fill in fills) >= 4.5
+
+
+def test_a_look_is_pale_only_where_it_is_asked_for():
+    """Half of the colour and a word in the label, and nothing of it afterwards."""
+    plain = style.look("gru")
+    with style.pale(frozenset({"gru"})):
+        assert style.look("gru") == replace(plain, label="GRU (unfinished)", colour=f"{plain.colour}80")
+        assert style.look("rnn").label == "RNN tanh"
+    assert style.look("gru") == plain

@@ -1,0 +1,79 @@
+"""How much a model's loss depends on its learning rate: every trial of every tuned model."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seqbench.judge import table
+from seqbench.judge.figures import base, style
+
+NAME = "learning_rates"
+TITLE = "Robustness against the learning rate"
+CAPTION = (
+    "The loss of each trial, on its own validation and on seeds that no verdict uses, against the learning rate: mean "
+    "over the seeds that did not fail, with 95 % Student-t intervals where there are several (unadjusted); small "
+    "marks: seeds. A flat curve is a robust model. Rings: the rate that was taken. Crosses at the upper edge: rates "
+    "at which a seed failed."
+)
+RATE, CHOSEN, FAILED, RULE = "rate", "chosen", "failed", "rule"
+COLUMNS = (RULE, table.TASK, table.LENGTH, table.MODEL, RATE, "trial", table.VALUE, FAILED, CHOSEN)
+
+
+def of_rates(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one row per tuned model, rate and seed: loss (its task's unit), infinite where it failed.
+
+    rows: what the trials of each tuned model say, with its `trials` and the `rate` that was taken.
+    """
+    rules: dict[tuple[Any, ...], int] = {}
+    found = []
+    for row in rows:
+        rule = rules.setdefault((row["task"], row["length"], row["rule"]), len(rules))
+        shared = {RULE: rule, table.TASK: row["task"], table.LENGTH: row["length"], table.MODEL: row["model"]}
+        for trial in row["trials"]:
+            for number, loss in enumerate(trial.losses):
+                own = {RATE: trial.rate, "trial": number, table.VALUE: loss, FAILED: not np.isfinite(loss)}
+                found.append(shared | own | {CHOSEN: trial.rate == row["rate"]})
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def draw(frame: pd.DataFrame) -> Figure:
+    """Return one panel per task and rule; loss of the trial (its own unit) against learning rate (1), log-log."""
+    rows = frame[np.isfinite(frame[table.VALUE].astype(float))]
+    if rows.empty:
+        return base.empty()
+    with base.styled():
+        kinds = list(dict.fromkeys(zip(rows[table.TASK], rows[table.LENGTH], rows[RULE], strict=True)))
+        figure, axes = base.panels(len(kinds), height=3.2)
+        for axis, (task, length, rule) in zip(axes, kinds, strict=True):
+            _panel(axis, rows[rows[RULE] == rule], frame[frame[RULE] == rule])
+            axis.set(title=f"{task}, T {length}", xlabel="learning rate (1)", ylabel="loss of the trial (its own unit)")
+            base.legend(axis)
+    return figure
+
+
+def _panel(axis: Axes, finite: pd.DataFrame, everything: pd.DataFrame) -> None:
+    models = style.ordered(everything[table.MODEL])
+    axis.set_xscale("log")
+    for place, model in enumerate(models):
+        own, shift = finite[finite[table.MODEL] == model], base.beside(place, len(models), by=1.02)
+        look = style.look(model)
+        if own.empty:
+            continue
+        base.mean_line(axis, own, look, at=RATE, shift=shift)
+        chosen = own[own[CHOSEN]]
+        if len(chosen):
+            ring: dict[str, Any] = {"color": look.colour, "markerfacecolor": "none", "markersize": 11}
+            axis.plot([chosen[RATE].iloc[0] * shift], [chosen[table.VALUE].mean()], "o", **ring)
+    if (finite[table.VALUE] > 0).all():
+        axis.set_yscale("log")
+        base.plain_log(axis.yaxis)
+    top = axis.get_ylim()[1]
+    for place, model in enumerate(models):
+        lost = everything[(everything[table.MODEL] == model) & everything[FAILED]][RATE].unique()
+        shift = base.beside(place, len(models), by=1.02)
+        axis.plot(lost * shift, [top] * len(lost), "x", color=style.look(model).colour, clip_on=False)
+    base.ticks_at(axis.xaxis, everything[RATE])
