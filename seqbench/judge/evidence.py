@@ -247,14 +247,14 @@ def _values(atom: Atom, rows: pd.DataFrame, wide: pd.DataFrame, tables: Tables) 
 
 def _slopes_over_lag(atom: Atom, rows: pd.DataFrame, tables: Tables) -> dict[str, float]:
     """Return the slope of a measurement's series over ln lag: fingerprint -> per e-fold."""
-    points = tables.series[
+    series = tables.series[
         tables.series[table.FINGERPRINT].isin(rows[table.FINGERPRINT])
         & (tables.series[table.MEASUREMENT] == atom.measurement)
         & (tables.series[table.AXIS] == "lag")
     ]
     return {
         str(fingerprint): float(stats.per_seed_slope(np.log(_array(one[table.AT])), _logs(atom, one[table.VALUE]))[0])
-        for fingerprint, one in points.groupby(table.FINGERPRINT)
+        for fingerprint, one in table.points(series).groupby(table.FINGERPRINT)
     }
 
 

@@ -96,8 +96,8 @@ def plain_log(axis: Axis) -> None:
 
 
 def trained_to_be_scored(series: pd.DataFrame, measurement: str) -> pd.DataFrame:
-    """Return a measurement's rows of cells trained to be scored; what a probe watches may be trained otherwise."""
-    return series[(series[table.MEASUREMENT] == measurement) & (series[table.PROBE] == "")]
+    """Return a measurement's points of cells trained to be scored; what a probe watches may be trained otherwise."""
+    return table.points(series[(series[table.MEASUREMENT] == measurement) & (series[table.PROBE] == "")])
 
 
 def blocked(rows: pd.DataFrame) -> pd.DataFrame:

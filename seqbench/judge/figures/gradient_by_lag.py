@@ -23,13 +23,11 @@ POINTS = 20
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     """Return one row per variant, size, seed and lag, with the seed's fitted slope in nat/step."""
-    points = tables.series[tables.series[table.MEASUREMENT] == "log_gradient_norm"]
-    slopes = tables.measurements[tables.measurements[table.MEASUREMENT] == "gradient_slope"]
-    rows = points.merge(
-        slopes[[table.FINGERPRINT, table.VALUE]].rename(columns={table.VALUE: SLOPE}), on=table.FINGERPRINT, how="left"
-    )
+    rows = tables.series[tables.series[table.MEASUREMENT] == "log_gradient_norm"]
+    slopes = tables.wide.reindex(columns=["gradient_slope"])["gradient_slope"]
+    points = table.points(rows.assign(**{SLOPE: rows[table.FINGERPRINT].map(slopes)}))
     columns = [table.MODEL, table.LENGTH, table.WIDTH, table.SEED, table.AT, table.VALUE, SLOPE]
-    return rows[columns].sort_values(columns[:5]).reset_index(drop=True)
+    return points[columns].sort_values(columns[:5]).reset_index(drop=True)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
