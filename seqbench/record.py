@@ -4,6 +4,7 @@ import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from html import escape
 from typing import Annotated, Any, Literal, overload
 
 from pydantic import (
@@ -247,6 +248,19 @@ class Record(BaseModel):
     def measured(self, name: str) -> Measurement | None:
         """Return the measurement of this name, or None."""
         return next((measurement for measurement in self.measurements if measurement.name == name), None)
+
+    def _repr_html_(self) -> str:
+        """Return the record as a notebook shows it: what was measured of which cell, and how it ended."""
+        rows = [(item.name, f"{item.value:.6g}", item.unit) for item in self.measurements]
+        body = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(value)}</td><td>{escape(unit)}</td></tr>"
+            for name, value, unit in rows
+        )
+        told = escape(f"{self.status}: {self.error}" if self.error else self.status)
+        place = escape(f"{self.environment.machine}, {self.environment.device}")
+        head = "<tr><th>measurement</th><th>value</th><th>unit</th></tr>"
+        caption = f"{escape(self.cell.address)}<br>{told}<br>{place}, {self.wall_seconds:.3g} s"
+        return f"<table><caption>{caption}</caption><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
 def to_json(record: Record) -> bytes:

@@ -131,9 +131,9 @@ def measurements(study: Study, contents: Contents) -> pd.DataFrame:
 
 
 def series(study: Study, contents: Contents) -> pd.DataFrame:
-    """Return one row per measurement that has a series: its axis, and all of its places and values, each as one object.
+    """Return one row per measurement that has a series: its axis, all of its places, and all of its values.
 
-    A study of many cells has tens of millions of points, so that no frame holds all of them: choose rows, then `points`.
+    A study of many cells has tens of millions of points, so that no frame holds them all: choose rows, then `points`.
     """
     records = accepted(study, contents)
     held = [
@@ -181,6 +181,11 @@ def _rounds(series: pd.DataFrame, *, processes: float) -> pd.DataFrame:
     return frame.assign(**{PROCESS: np.arange(len(frame)) // each})
 
 
+def row(record: Record, *, group: str) -> dict[str, Any]:
+    """Return a record's row without its measurements: `CELL_COLUMNS` and `RECORD_COLUMNS`, by name."""
+    return _cell_row(record.cell, record.fingerprint, group) | _record_row(record)
+
+
 def unplanned(study: Study, contents: Contents) -> tuple[str, ...]:
     """Return the files of valid records that belong to no planned cell; they are reported, never used."""
     known = {entry.fingerprint for entry in plan.planned(study)}
@@ -193,8 +198,7 @@ def _judged(study: Study) -> tuple[Planned, ...]:
 
 def _rows(records: Mapping[str, Record]) -> pd.DataFrame:
     """Return what the frames of measurements say of each record."""
-    rows = [_cell_row(record.cell, key, "") | _record_row(record) for key, record in records.items()]
-    return _frame(rows, ROW_COLUMNS)
+    return _frame([row(record, group="") for record in records.values()], ROW_COLUMNS)
 
 
 def _joined(parts: "pd.Series[Any]") -> np.ndarray[Any, np.dtype[np.float64]]:
