@@ -9,8 +9,9 @@ plan it, and resume it with one record taken away. Prints one JSON object for ea
 most memory that any of the processes held, in MiB. The study is deleted afterwards, unless FOLDER is given, where it
 stays and is used again.
 
-`resume` is the time from the call to the start of the cell that is missing; its command is that of `seqbench run`.
-`plan` is the whole command `seqbench plan`, `planning` the function alone.
+`plan` is the whole command `seqbench plan`, `planning` its main function alone; `resume` is the time from the start of
+a process to the start of the one cell that is missing. All seconds are of processor time of the one thread, which other
+processes disturb less than the wall's.
 """
 
 import argparse
@@ -132,7 +133,7 @@ def _scattered(item: Measurement, rng: np.random.Generator) -> Measurement:
 def alone(stage: str, folder: Path, like: Path) -> dict[str, dict[str, float]]:
     """Return what a stage says that runs in a process of its own, with one thread, on one core where that can be."""
     command = [sys.executable, __file__, "--like", str(like), "--folder", str(folder), "--stage", stage]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - this very program
         command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, stdout=subprocess.PIPE, preexec_fn=_one_core
     )
     found: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
@@ -146,12 +147,12 @@ def _one_core() -> None:
 
 def judging(folder: Path) -> dict[str, float]:
     """Return the seconds of reading, of judging alone, and of building and writing a report."""
-    spent, begun = {}, time.perf_counter()
+    spent, begun = {}, time.process_time()
 
     def lap(name: str) -> None:
         nonlocal begun
-        spent[name] = time.perf_counter() - begun
-        begun = time.perf_counter()
+        spent[name] = time.process_time() - begun
+        begun = time.process_time()
 
     from seqbench.judge import table  # noqa: PLC0415 - what it costs to import is part of what is measured
     from seqbench.judge.report import build, verdicts  # noqa: PLC0415
@@ -173,17 +174,61 @@ def judging(folder: Path) -> dict[str, float]:
 
 
 def planning(folder: Path) -> dict[str, float]:
-    """Return the seconds of planning, of the function and of the command."""
-    begun = time.perf_counter()
+    """Return the seconds of planning a study as large: of the function, and of `seqbench plan` with its suite."""
     study = store.open_study(folder)
+    begun = time.process_time()
     plan.planned(study)
-    alone = time.perf_counter() - begun
-    own = folder.parent / f"{study.suite_name}.toml"
-    return {"planning": alone, "plan": 0.0, "own": float(own.exists())}
+    alone = time.process_time() - begun
+    suite = study.suite.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    (folder / "many.toml").write_text(as_toml(suite), encoding="utf-8")
+    command = [sys.executable, "-m", "seqbench", "plan", "--suite", str(folder / "many.toml"), "--json"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"planning": alone, "plan": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+
+
+def as_toml(suite: dict[str, object]) -> str:
+    """Return a suite as TOML: its groups as tables, their values inline, as JSON writes them but for the `=`."""
+    groups = suite.pop("groups")
+    lines = [f"{name} = {inline(value)}" for name, value in suite.items()]
+    for group in groups if isinstance(groups, list | tuple) else ():
+        lines += ["", "[[groups]]", *(f"{name} = {inline(value)}" for name, value in group.items())]
+    return "\n".join(lines) + "\n"
+
+
+def inline(value: object) -> str:
+    """Return a value as inline TOML."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {inline(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(inline, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def resuming(folder: Path) -> dict[str, float]:
-    return {}
+    """Return the seconds from the start of the process to the start of the one cell that has no record."""
+    from seqbench.measure import conduct, runner  # noqa: PLC0415 - importing torch is part of what is measured
+    from seqbench.measure.executors import serial  # noqa: PLC0415, F401
+
+    study = store.open_study(folder)
+    shared = list(folder.glob("*/*/*/*-state_bytes-*-a01.json"))
+    away = shared[0].rename(shared[0].with_suffix(".away"))
+    begun: list[float] = []
+
+    def stop(*_given: object, **_named: object) -> None:
+        begun.append(time.process_time())
+        raise KeyboardInterrupt
+
+    try:
+        # Some of the lengths that `larger` made are none that a generator takes; these cells have records, and no more.
+        with mock.patch.object(runner, "run_cell", stop), mock.patch.object(conduct, "_check_groups"):
+            conduct.conduct(study, folder, settings=conduct.Settings(executor="serial"))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        away.rename(shared[0])
+    return {"resume": begun[0]}
 
 
 def peak_rss_mib() -> float:

@@ -4,7 +4,7 @@ Trials of learning rates are in none of them: they decided how models were train
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -205,8 +205,9 @@ def _joined(parts: "pd.Series[Any]") -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.concatenate([_array(part) for part in parts]) if len(parts) else np.empty(0)
 
 
-def _array(numbers: Floats) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.frombuffer(numbers.packed, dtype=np.float64)
+def _array(numbers: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    packed = numbers.packed if isinstance(numbers, Floats) else numbers
+    return np.asarray(packed, dtype=np.float64)
 
 
 def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:

@@ -205,15 +205,17 @@ def _exponent(rows: pd.DataFrame) -> str:
 def with_facets(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     """Return rows with a column that names their panel by the values of `columns`, as "T 200, width 32"."""
     words = {table.LENGTH: "T", table.WIDTH: "width", table.PARAMS: "", table.TASK: ""}
+    kinds = rows[list(columns)].drop_duplicates()
     texts = [
         ", ".join(
             f"{words.get(name, name)} {_plain(name, row[name])}".strip()
             for name in columns
             if row[name] not in ("", "{}")
         )
-        for row in rows[list(columns)].to_dict("records")
+        for row in kinds.to_dict("records")
     ]
-    return rows.assign(**{FACET: texts})
+    number = rows.groupby(list(columns), sort=False, dropna=False).ngroup()  # in order of appearance, as `kinds`
+    return rows.assign(**{FACET: pd.Series(texts, dtype="str").take(number.to_numpy()).set_axis(rows.index)})
 
 
 def with_sizes(rows: pd.DataFrame, columns: tuple[str, ...] = FACETS) -> pd.DataFrame:

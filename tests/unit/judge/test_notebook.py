@@ -129,4 +129,4 @@ def test_the_front_is_lazy():
     code = "import sys, seqbench; assert 'load_records' in dir(seqbench); print('pandas' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
     with pytest.raises(AttributeError, match="no attribute 'load_everything'"):
-        seqbench.load_everything
+        _ = seqbench.load_everything
