@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -358,7 +358,7 @@ def parse(text: str) -> Cell:
 def fingerprint(
     cell: Cell,
     *,
-    card: Mapping[str, Any],
+    card: str,
     corpus_sha256: str | None,
     model_sha256: str | None,
     reference_sha256: str | None = None,
@@ -366,12 +366,11 @@ def fingerprint(
 ) -> str:
     """Return the sha256 of all that decides a cell's numbers, in hexadecimal.
 
-    That is the cell, its task card, the corpus, the source of an own model file and of one that the cell is matched
-    to, the measurement version, and the fingerprints of the trials that its learning rate is found by.
+    That is the cell, its task card (as canonical JSON), the corpus, the source of an own model file and of one that the
+    cell is matched to, the measurement version, and the fingerprints of the trials that its learning rate is found by.
     """
     parts: dict[str, object] = {
         "cell": cell.model_dump(mode="json", exclude_none=True),  # so that a new optional field orphans no record
-        "card": card,
         "corpus": corpus_sha256,
         "model": model_sha256,
         "measurement": MEASUREMENT_VERSION,
@@ -380,7 +379,9 @@ def fingerprint(
         parts["reference"] = reference_sha256
     if trials:
         parts["trials"] = list(trials)
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+    # Of these keys "card" sorts first; its text is given, as it is the same for thousands of cells.
+    whole = f'{{"card":{card},{canonical_json(parts)[1:]}'
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def canonical_json(value: object) -> str:

@@ -268,7 +268,7 @@ def _fingerprint(cell: Cell, facts: CorpusFacts, minutes: float) -> str:
     name = variant.parse(cell.model).name
     of_cell = cells.fingerprint(
         cell,
-        card=cards.find("text").model_dump(mode="json"),
+        card=cells.canonical_json(cards.find("text").model_dump(mode="json")),
         corpus_sha256=facts.sha256,
         model_sha256=registry.source_sha256(name) if registry.is_path(name) else None,
     )

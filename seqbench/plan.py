@@ -1,17 +1,18 @@
 """From a suite to a study: which cells would run, and what is left out and why."""
 
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from seqbench import cards, corpus, preregistration, registry, tuning, variant
 from seqbench import suite as suites
 from seqbench.cards import TaskCard
-from seqbench.cell import MEASUREMENT_VERSION, Cell, RateRule, fingerprint, model_name
+from seqbench.cell import MEASUREMENT_VERSION, Cell, RateRule, canonical_json, fingerprint, model_name
 from seqbench.errors import InvalidInput, UsageError
 from seqbench.preregistration import Preregistration
 from seqbench.record import CorpusFacts
@@ -177,8 +178,21 @@ def planned(study: Study) -> tuple[Planned, ...]:
 
 
 def demanded(study: Study) -> tuple[tuple[Planned, frozenset[str]], ...]:
-    """Return every cell of the study, as `planned` does, each with the names of all groups that need it."""
-    content = {name: card.model_dump(mode="json") for name, card in study.cards.items()}
+    """Return every cell of the study, as `planned` does, each with the names of all groups that need it.
+
+    What was found for the study asked for last is kept: one call asks many times for the same, and a study never
+    changes.
+    """
+    if (known := _LAST.get("study")) is None or known[0]() is not study:
+        _LAST["study"] = known = (weakref.ref(study), _demanded(study))
+    return known[1]
+
+
+_LAST: dict[str, tuple["weakref.ref[Study]", tuple[tuple[Planned, frozenset[str]], ...]]] = {}
+
+
+def _demanded(study: Study) -> tuple[tuple[Planned, frozenset[str]], ...]:
+    content = {name: canonical_json(card.model_dump(mode="json")) for name, card in study.cards.items()}
 
     @cache
     def trials_of(rule: RateRule, model: str, name: str) -> tuple[Planned, ...]:
@@ -194,7 +208,8 @@ def demanded(study: Study) -> tuple[tuple[Planned, frozenset[str]], ...]:
 
     trials: dict[str, Planned] = {}
     found: dict[str, Planned] = {}
-    groups: dict[str, set[str]] = {}
+    groups: dict[str, frozenset[str]] = {}
+    one = {group.name: frozenset((group.name,)) for group in study.suite.groups}
     for group in study.suite.groups:
         if _why_left_out(study, group):
             continue
@@ -206,9 +221,10 @@ def demanded(study: Study) -> tuple[tuple[Planned, frozenset[str]], ...]:
             entry = Planned(cell, _fingerprint(study, cell, content[cell.task], trials=needed), group.name)
             found.setdefault(entry.fingerprint, entry)
             for each in (*needed, entry):
-                groups.setdefault(each.fingerprint, set()).add(group.name)
+                before = groups.get(each.fingerprint)
+                groups[each.fingerprint] = one[group.name] if before is None else before | one[group.name]
     entries = (*trials.values(), *found.values())
-    return tuple((entry, frozenset(groups[entry.fingerprint])) for entry in entries)
+    return tuple((entry, groups[entry.fingerprint]) for entry in entries)
 
 
 def waves(entries: Iterable[Planned]) -> tuple[tuple[Planned, ...], ...]:
@@ -380,27 +396,32 @@ def _why_left_out(study: Study, group: Group) -> str:
 
 
 def _cells(study: Study, group: Group) -> Iterator[Cell]:
-    first_seed = _first_seed(study.preregistration, development=study.development)
-    for seed in range(first_seed, first_seed + group.seeds):
-        for length in group.lengths:
-            for model in group.models:
-                width, layers = group.size_of(model)
-                yield Cell(
-                    task=group.task,
-                    probe=group.probe,
-                    model=model,
-                    length=length,
-                    seed=seed,
-                    width=width,
-                    layers=layers,
-                    params=_params(study, group),
-                    test_lengths=group.test_lengths,
-                    training=group.training,
-                    timing=group.timing,
-                    match=group.match,
-                    rate=_rule(study, group, model),
-                    samples=group.samples,
-                )
+    first = _first_seed(study.preregistration, development=study.development)
+    _cell(study, group, group.models[0], group.lengths[0], first + group.seeds - 1)
+    patterns = [_cell(study, group, model, length, first) for length in group.lengths for model in group.models]
+    for seed in range(first, first + group.seeds):  # what is valid for the first and the last is for all between
+        for pattern in patterns:
+            yield pattern if seed == first else pattern.model_copy(update={"seed": seed})
+
+
+def _cell(study: Study, group: Group, model: str, length: int, seed: int) -> Cell:
+    width, layers = group.size_of(model)
+    return Cell(
+        task=group.task,
+        probe=group.probe,
+        model=model,
+        length=length,
+        seed=seed,
+        width=width,
+        layers=layers,
+        params=_params(study, group),
+        test_lengths=group.test_lengths,
+        training=group.training,
+        timing=group.timing,
+        match=group.match,
+        rate=_rule(study, group, model),
+        samples=group.samples,
+    )
 
 
 def _rule(study: Study, group: Group, model: str) -> RateRule | None:
@@ -435,7 +456,7 @@ def _excluded(cell: Cell, rules: Sequence[Exclusion]) -> bool:
     return any(all(getattr(cell, key) == value for key, value in rule.given().items()) for rule in rules)
 
 
-def _fingerprint(study: Study, cell: Cell, card: Mapping[str, Any], *, trials: Sequence[Planned] = ()) -> str:
+def _fingerprint(study: Study, cell: Cell, card: str, *, trials: Sequence[Planned] = ()) -> str:
     corpus = study.corpus.sha256 if study.corpus and needs_corpus(study.cards[cell.task]) else None
     own = study.own_models.get(variant.parse(cell.model).name)
     reference = study.own_models.get(variant.parse(cell.match.model).name) if cell.match else None

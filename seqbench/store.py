@@ -1,12 +1,15 @@
 """A study folder: `study.json` and one immutable JSON file per attempt; atomic, append-only, resumable."""
 
+import gc
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -16,10 +19,10 @@ from seqbench import plan, record, tuning
 from seqbench.cell import Cell
 from seqbench.errors import CorruptRecord, StoreError, StudyLocked, StudyMismatch
 from seqbench.plan import Planned, Study
-from seqbench.record import Record, Status
+from seqbench.record import Environment, Record, Status
 
 STUDY_FILE = "study.json"
-_PART = ".part"
+_PART, _JSON = ".part", ".json"
 _ATTEMPT = re.compile(r"(L[0-9]{5,8}-s[0-9]{1,10}(?:-[a-z][a-z0-9_]*)?-[0-9a-f]{6})-a(0[1-9]|[1-9][0-9]{1,5})")
 """The name of an attempt's file without its suffix: what was measured, and which attempt it is."""
 
@@ -32,19 +35,23 @@ class Broken:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contents:
     """What a study folder holds: every valid record with its file, a cell's attempts in order, and the broken files."""
 
     records: tuple[tuple[str, Record], ...]
     broken: tuple[Broken, ...]
 
-    def accepted(self) -> dict[str, Record]:
+    def accepted(self) -> Mapping[str, Record]:
         """Return the accepted record of every cell, by fingerprint.
 
         On each machine that is the last attempt, by number and then by when it finished; of several machines' it is
         the one that finished last. Names of folders decide nothing.
         """
+        return self._accepted
+
+    @cached_property
+    def _accepted(self) -> Mapping[str, Record]:
         last: dict[tuple[str, str], tuple[int, Record]] = {}
         for name, entry in self.records:
             key, number = (entry.fingerprint, entry.environment.machine), _number(name)
@@ -54,7 +61,7 @@ class Contents:
         found: dict[str, Record] = {}
         for (fingerprint, _), (_, entry) in sorted(last.items(), key=lambda item: _when(item[1][1])):
             found[fingerprint] = entry
-        return found
+        return MappingProxyType(found)
 
     def of(self, planned: Iterable[Planned]) -> dict[Cell, Record]:
         """Return the accepted record of every planned cell that has one, by cell."""
@@ -123,15 +130,16 @@ def contents(folder: Path) -> Contents:
     records: list[tuple[str, Record]] = []
     broken: list[Broken] = []
     try:
-        paths = sorted(folder.glob("*/*/*/*.json"), key=lambda path: _order(path.relative_to(folder).as_posix()))
+        names = sorted(_below(str(folder)), key=_order) if folder.exists() else []
     except OSError as error:
         raise _not_readable(folder, error) from error
-    for path in paths:
-        name = path.relative_to(folder).as_posix()
-        try:
-            records.append((name, _read(path, name)))
-        except CorruptRecord as error:
-            broken.append(Broken(name, str(error)))
+    places: dict[str, Environment] = {}
+    with _uncollected():
+        for name in names:
+            try:
+                records.append((name, _sharing(_read(f"{folder}/{name}", name), places)))
+            except CorruptRecord as error:
+                broken.append(Broken(name, str(error)))
     return Contents(tuple(records), tuple(broken))
 
 
@@ -151,7 +159,7 @@ def save(folder: Path, entry: Record) -> Path:
     stem = _stem(entry.cell, entry.fingerprint)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        taken = [_number(path.name) for path in place.glob(f"{stem}-a*.json")]
+        taken = [_number(name) for name in os.listdir(place) if name.startswith(f"{stem}-a") and name.endswith(_JSON)]  # noqa: PTH208 - as below
     except OSError as error:
         raise _not_writable(place, error) from error
     path = place / f"{stem}-a{max(taken, default=0) + 1:02d}.json"
@@ -255,8 +263,8 @@ def _gaps(names: Iterable[str]) -> Iterator[str]:
     """Yield a fault for every cell whose attempts on a machine are not numbered without a gap."""
     numbers: dict[str, set[int]] = {}
     for name in names:
-        if (found := _ATTEMPT.fullmatch(PurePosixPath(name).stem)) is not None:
-            numbers.setdefault(f"{PurePosixPath(name).parent}/{found[1]}", set()).add(int(found[2]))
+        if (found := _attempt(name)) is not None:
+            numbers.setdefault(f"{name.rpartition('/')[0]}/{found[1]}", set()).add(int(found[2]))
     for stem, taken in sorted(numbers.items()):
         if lacking := sorted(set(range(1, max(taken))) - taken):
             yield f"{stem}-a{max(taken):02d}.json: attempt {lacking[0]} before it is not there; restore it"
@@ -298,17 +306,51 @@ def _half_written(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Within this block no cycles are looked for: nothing read is one, and the search grows with all that was read."""
+    active = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if active:
+            gc.enable()
+
+
+def _sharing(entry: Record, places: dict[str, Environment]) -> Record:
+    """Return the record with an environment that all records with an equal one share: one call's differ in nothing."""
+    place = places.setdefault(entry.environment.model_dump_json(), entry.environment)
+    return entry if place is entry.environment else entry.model_copy(update={"environment": place})
+
+
+def _below(folder: str, prefix: str = "", depth: int = 3) -> Iterator[str]:
+    """Yield the names of the files that stand where records do, with the folders in which they stand."""
+    with os.scandir(folder) as found:
+        for item in found:
+            if not depth:
+                if item.name.endswith(_JSON):
+                    yield prefix + item.name
+            elif item.is_dir():
+                yield from _below(item.path, f"{prefix}{item.name}/", depth - 1)
+
+
+def _attempt(name: str) -> "re.Match[str] | None":
+    return _ATTEMPT.fullmatch(name.rpartition("/")[2].removesuffix(_JSON))
+
+
 def _number(name: str) -> int:
     """Return which attempt a file is by its name; 0 for a name that is not an attempt's."""
-    found = _ATTEMPT.fullmatch(PurePosixPath(name).stem)
+    found = _attempt(name)
     return int(found[2]) if found else 0
 
 
 def _order(name: str) -> tuple[str, int, str]:
     """Return the key that puts files in order of folder and cell, and attempts in order of their number."""
-    path = PurePosixPath(name)
-    found = _ATTEMPT.fullmatch(path.stem)
-    return f"{path.parent}/{found[1] if found else path.stem}", _number(name), name
+    found, folder = _attempt(name), name.rpartition("/")[0]
+    if found is None:
+        return name.removesuffix(_JSON), 0, name
+    return f"{folder}/{found[1]}", int(found[2]), name
 
 
 def _when(entry: Record) -> tuple[str, str]:
@@ -320,13 +362,14 @@ def _stem(cell: Cell, fingerprint: str) -> str:
     return f"L{cell.length:05d}-s{cell.seed}{probe}-{fingerprint[:6]}"
 
 
-def _read(path: Path, name: str) -> Record:
-    if not _number(name):
+def _read(path: str, name: str) -> Record:
+    if _attempt(name) is None:
         raise CorruptRecord(f"{name}: not named as an attempt; move the file away")
     try:
-        if path.stat().st_size > record.LARGEST_FILE_BYTES:
+        if os.stat(path).st_size > record.LARGEST_FILE_BYTES:  # noqa: PTH116 - a Path for each of many files takes longer than reading them
             raise CorruptRecord(f"{name}: larger than 64 MiB, so no record; move the file away")
-        return record.from_json(path.read_bytes(), source=name)
+        with open(path, "rb") as file:  # noqa: PTH123
+            return record.from_json(file.read(), source=name)
     except OSError as error:
         raise CorruptRecord(f"{name}: cannot be read ({error.strerror}); move it away or mend it") from error
 

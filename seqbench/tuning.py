@@ -132,9 +132,9 @@ def curve_of(record: Record) -> Curve:
     validated = _series(record, "evaluation_loss")
     if validated is not None:
         read: Literal["least", "last"] = "least" if record.corpus else "last"
-        return Curve(at=validated.at, losses=validated.values, read=read, solved=solved)
+        return Curve(at=tuple(validated.at), losses=tuple(validated.values), read=read, solved=solved)
     trained = _series(record, "training_loss")
-    return Curve() if trained is None else Curve(at=trained.at, losses=trained.values, read="tail")
+    return Curve() if trained is None else Curve(at=tuple(trained.at), losses=tuple(trained.values), read="tail")
 
 
 def choose(curves: Mapping[float, Sequence[Curve]], *, rates: Sequence[float]) -> Choice:

@@ -63,6 +63,15 @@ ROW_COLUMNS = (
     table.STEPS,
     table.EVALUATED,
 )
+_OF_A_PANEL = [
+    table.FINGERPRINT,
+    table.PANEL,
+    table.MACHINE,
+    table.DEVICE,
+    table.BATCH,
+    table.WIDTH,
+    table.LAYERS,
+]
 CUDA = "cuda"
 CHOSEN = "chosen by trials of learning rates"
 """With this begins the reason of an atom some of whose arms had candidates."""
@@ -188,7 +197,9 @@ def matches(arm: Arm, cells: pd.DataFrame) -> "pd.Series[bool]":
     for field, values in arm.wanted.items():
         found &= cells[field].isin(values)
     if arm.params:
-        found &= cells[table.PARAMS].isin({text for text in set(cells[table.PARAMS]) if arm.takes(json.loads(text))})
+        found &= cells[table.PARAMS].isin(
+            {text for text in cells[table.PARAMS].unique() if arm.takes(json.loads(text))}
+        )
     return found if arm.device is None else found & _on_device(arm.device, cells)
 
 
@@ -204,8 +215,8 @@ def _on_device(wanted: str, cells: pd.DataFrame) -> "pd.Series[bool]":
     A cell without a record has no device: it is expected on every class that anything of the study ran on, and on
     all of them before the first record.
     """
-    classes = cells[table.DEVICE].map(device_class)
-    ran = set(classes) - {""}
+    classes = cells[table.DEVICE].map({device: device_class(device) for device in cells[table.DEVICE].unique()})
+    ran = set(classes.unique()) - {""}
     return (classes == wanted) | ((classes == "") & (wanted in ran or not ran))
 
 
@@ -265,14 +276,14 @@ def _values(atom: Atom, rows: pd.DataFrame, wide: pd.DataFrame, tables: Tables) 
 
 def _slopes_over_lag(atom: Atom, rows: pd.DataFrame, tables: Tables) -> dict[str, float]:
     """Return the slope of a measurement's series over ln lag: fingerprint -> per e-fold."""
-    points = tables.series[
+    series = tables.series[
         tables.series[table.FINGERPRINT].isin(rows[table.FINGERPRINT])
         & (tables.series[table.MEASUREMENT] == atom.measurement)
         & (tables.series[table.AXIS] == "lag")
     ]
     return {
         str(fingerprint): float(stats.per_seed_slope(np.log(_array(one[table.AT])), _logs(atom, one[table.VALUE]))[0])
-        for fingerprint, one in points.groupby(table.FINGERPRINT)
+        for fingerprint, one in table.points(series).groupby(table.FINGERPRINT)
     }
 
 
@@ -591,18 +602,20 @@ def _paired_panels(
     subjects: pd.DataFrame, references: pd.DataFrame, tables: Tables
 ) -> dict[tuple[str, ...], tuple[Array, ...]]:
     """Return ln(subject / reference) of every round that counts in both: kind of panel -> one array per process."""
-    places = tables.cells.set_index(table.FINGERPRINT)
+    panels = [
+        rows[[table.FINGERPRINT]].merge(tables.cells[_OF_A_PANEL], on=table.FINGERPRINT)
+        for rows in (subjects, references)
+    ]
+    together = [table.PANEL, table.MACHINE, table.BATCH]
+    pairs = panels[0][panels[0][table.PANEL] != ""].merge(panels[1], on=together, suffixes=("", "_reference"))
     found: dict[tuple[str, ...], list[Array]] = {}
-    for one in sorted(subjects[table.FINGERPRINT]):
-        for other in sorted(references[table.FINGERPRINT]):
-            subject, reference = places.loc[one], places.loc[other]
-            together = all(subject[name] == reference[name] for name in (table.PANEL, table.MACHINE, table.BATCH))
-            if not together or not subject[table.PANEL]:
-                continue
-            shape = [str(subject[name]) for name in (table.MACHINE, table.DEVICE, table.BATCH)]
-            sizes = [str(row[name]) for row in (subject, reference) for name in (table.WIDTH, table.LAYERS)]
-            kind = (*shape, *sizes)
-            found.setdefault(kind, []).extend(log_ratios(table.rounds(tables, one), table.rounds(tables, other)))
+    for pair in pairs.sort_values([table.FINGERPRINT, f"{table.FINGERPRINT}_reference"]).to_dict("records"):
+        shape = [str(pair[name]) for name in (table.MACHINE, table.DEVICE, table.BATCH)]
+        sizes = [str(pair[name + side]) for side in ("", "_reference") for name in (table.WIDTH, table.LAYERS)]
+        one, other = (str(pair[table.FINGERPRINT + side]) for side in ("", "_reference"))
+        found.setdefault((*shape, *sizes), []).extend(
+            log_ratios(table.rounds(tables, one), table.rounds(tables, other))
+        )
     return {kind: tuple(processes) for kind, processes in found.items() if processes}
 
 

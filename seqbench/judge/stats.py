@@ -6,9 +6,9 @@ H0: θ ≥ margin.
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -49,6 +49,8 @@ class Bounds:
     upper: float
 
 
+_AT_ONCE = 2**23
+_SIGNS = np.array([-1.0, 1.0])
 NEVER = Pair(1.0, 1.0)
 NOWHERE = Bounds(-math.inf, math.inf)
 
@@ -85,8 +87,8 @@ def sign_flip(values: Array, margin: float, rng: np.random.Generator) -> Pair:
     if 2 ** len(shifted) <= LARGEST_ENUMERATION:
         half = _sign_patterns(len(shifted)) @ shifted
         return _tails(np.concatenate([half, -half]), shifted.sum(), drawn=False)
-    signs = rng.choice(np.array([-1.0, 1.0]), size=(DRAWS, len(shifted)))
-    return _tails(signs @ shifted, shifted.sum(), drawn=True)
+    drawn = [rng.choice(_SIGNS, size=(some, len(shifted))) @ shifted for some in _parts(DRAWS, len(shifted))]
+    return _tails(np.concatenate(drawn), shifted.sum(), drawn=True)
 
 
 def welch(subject: Array, reference: Array, margin: float) -> Pair:
@@ -124,8 +126,8 @@ def permutation(subject: Array, reference: Array, margin: float, rng: np.random.
     observed = pooled[:n].sum()
     if math.comb(n + m, n) <= LARGEST_ENUMERATION:
         return _tails(pooled[_divisions(n + m, n)].sum(axis=1), observed, drawn=False)
-    drawn = rng.permuted(np.tile(pooled, (DRAWS, 1)), axis=1)[:, :n].sum(axis=1)
-    return _tails(drawn, observed, drawn=True)
+    drawn = [rng.permuted(np.tile(pooled, (some, 1)), axis=1)[:, :n].sum(axis=1) for some in _parts(DRAWS, len(pooled))]
+    return _tails(np.concatenate(drawn), observed, drawn=True)
 
 
 def bca(samples: Sequence[Array], margin: float) -> Pair:
@@ -135,10 +137,9 @@ def bca(samples: Sequence[Array], margin: float) -> Pair:
     """
     if not any(np.ptp(values) for values in samples):
         return t_tails(_contrast_of(samples) - margin, 0.0, 1.0)
-    drawn = _resampled(samples)
-    levels = np.arange(1, DRAWS + 1) / (DRAWS + 1)
-    above = bisect_left(levels, x=True, key=lambda level: _bca_bound(samples, drawn, level, "greater") > margin)
-    below = bisect_left(levels, x=True, key=lambda level: _bca_bound(samples, drawn, level, "less") < margin)
+    lower, upper = _resampled(samples).all_bounds
+    above = bisect_left(lower > margin, x=True)
+    below = bisect_left(upper < margin, x=True)
     return Pair((above + 1) / (DRAWS + 1), (below + 1) / (DRAWS + 1))
 
 
@@ -149,11 +150,8 @@ def bca_bounds(samples: Sequence[Array], *, lower_level: float, upper_level: flo
     """
     if not any(np.ptp(values) for values in samples):
         return Bounds(_contrast_of(samples), _contrast_of(samples))
-    drawn = _resampled(samples)
-    return Bounds(
-        _bca_bound(samples, drawn, lower_level, "greater"),
-        _bca_bound(samples, drawn, upper_level, "less"),
-    )
+    lower, upper = _resampled(samples).bounds(np.array([lower_level]), np.array([upper_level]))
+    return Bounds(float(lower[0]), float(upper[0]))
 
 
 def mean_test(values: Array, margin: float) -> Pair:
@@ -356,23 +354,72 @@ def _contrast_of(samples: Sequence[Array]) -> float:
     return float(_contrast(samples[0], samples[1] if len(samples) > 1 else None))
 
 
-def _resampled(samples: Sequence[Array]) -> Any:
-    """Return scipy's bootstrap result, whose resamples serve every level."""
+def _resampled(samples: Sequence[Array]) -> "_Resampled":
+    return _resampled_from(*(np.ascontiguousarray(values).tobytes() for values in samples))
+
+
+@lru_cache(maxsize=64)
+def _resampled_from(*contents: bytes) -> "_Resampled":
+    """Return what bootstrap and jackknife say of samples; the same ones serve several margins and every level."""
+    samples = [np.frombuffer(content, dtype=np.float64) for content in contents]
     rng = np.random.default_rng(RESAMPLING_SEED)
-    return stats.bootstrap(samples, _contrast, n_resamples=DRAWS, batch=2000, method="BCa", rng=rng)
+    drawn = stats.bootstrap(samples, _contrast, n_resamples=DRAWS, batch=2000, method="percentile", rng=rng)
+    ordered = np.sort(drawn.bootstrap_distribution)
+    centre = _contrast_of(samples)
+    places = np.searchsorted(ordered, centre, side="left"), np.searchsorted(ordered, centre, side="right")
+    return _Resampled(ordered, float(special.ndtri(sum(places) / (2 * len(ordered)))), _acceleration(samples))
 
 
-def _bca_bound(samples: Sequence[Array], drawn: Any, level: float, side: str) -> float:
-    found = stats.bootstrap(
-        samples,
-        _contrast,
-        n_resamples=0,
-        bootstrap_result=drawn,
-        confidence_level=1 - level,
-        alternative=side,
-        method="BCa",
-    ).confidence_interval
-    return float(found.low if side == "greater" else found.high)
+def _means_without_one(values: Array) -> Array:
+    """Return the mean of all values but each in turn: (n,) -> (n,)."""
+    n, found = len(values), []
+    first = np.arange(n - 1)
+    for part in np.array_split(np.arange(n), math.ceil(n * n / _AT_ONCE)):
+        # each row leaves one place out; summed afresh, as scipy does, since the rest of one sum would be less exact
+        found.append(values[first + (first >= part[:, None])].mean(axis=-1))
+    return np.concatenate(found)
+
+
+@dataclass(frozen=True)
+class _Resampled:
+    """The contrasts of all resamples in ascending order, and what corrects their percentiles: z₀ and a (Efron 1987)."""
+
+    ordered: Array
+    bias: float
+    acceleration: float
+
+    def bounds(self, lower_levels: Array, upper_levels: Array) -> tuple[Array, Array]:
+        """Return the lower and the upper bounds at levels: (k,), (k,) -> (k,), (k,)."""
+        # 1 − (1 − level), as `scipy.stats.bootstrap` rounds it, of which these are the bounds to the last bit.
+        places = [
+            self._place(side * special.ndtri(1 - (1 - levels)))
+            for side, levels in ((1, lower_levels), (-1, upper_levels))
+        ]
+        lower, upper = (stats.quantile(self.ordered, place) for place in places)
+        return np.atleast_1d(lower), np.atleast_1d(upper)
+
+    @cached_property
+    def all_bounds(self) -> tuple[Array, Array]:
+        """Return the bounds at every level that so many resamples can tell: (DRAWS,), (DRAWS,)."""
+        levels = np.arange(1, DRAWS + 1) / (DRAWS + 1)
+        return self.bounds(levels, levels)
+
+    def _place(self, z: Array) -> Array:
+        shifted = self.bias + z
+        return np.asarray(special.ndtr(self.bias + shifted / (1 - self.acceleration * shifted)))
+
+
+def _acceleration(samples: Sequence[Array]) -> float:
+    """Return a of the difference of means, by the jackknife (Efron & Tibshirani 1993, eq. 15.36)."""
+    cubes, squares = 0.0, 0.0
+    for place, values in enumerate(samples):
+        parts = [_means_without_one(values) if place == other else one.mean() for other, one in enumerate(samples)]
+        left = parts[0] - (parts[1] if len(parts) > 1 else 0.0)
+        n = float(len(values))
+        influence = (n - 1) * (left.mean() - left)
+        cubes += (influence**3).sum() / n**3
+        squares += (influence**2).sum() / n**2
+    return float(1 / 6 * cubes / squares ** (3 / 2))
 
 
 def _standard_error(values: Array) -> float:
@@ -399,6 +446,13 @@ def t_interval(mean: float, error: float, freedom: float, lower_level: float, up
     """Return the bounds that invert `t_tails`."""
     down, up = special.stdtrit(freedom, 1 - lower_level), special.stdtrit(freedom, 1 - upper_level)
     return Bounds(float(mean - down * error), float(mean + up * error))
+
+
+def _parts(draws: int, n: int) -> Iterator[int]:
+    """Yield how many of `draws` rearrangements of n numbers to make at once, so that they fit into 64 MiB."""
+    at_once = max(1, min(draws, _AT_ONCE // max(1, n)))
+    for begun in range(0, draws, at_once):
+        yield min(at_once, draws - begun)
 
 
 def _tails(rearranged: Array, observed: float, *, drawn: bool) -> Pair:

@@ -5,8 +5,9 @@ is judged, and must decide nothing else.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from seqbench import plan, tuning
 from seqbench.cell import Cell, canonical_json, model_name
 from seqbench.plan import Planned, Study
 from seqbench.preregistration import Arm
-from seqbench.record import Record
+from seqbench.record import Floats, Record
 from seqbench.store import Contents
 
 FINGERPRINT = "fingerprint"
@@ -79,10 +80,11 @@ MISSING = "missing"
 """The status of a planned cell without an accepted record."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tables:
     """All that is judged and drawn: planned cells, measurements, series, and the measurements side by side.
 
+    series: one row per measurement that has one; `points` makes them long.
     wide: one row per accepted record (index: fingerprint), one column per measurement name.
     chosen: of every arm that has candidates, by claim, atom and arm, the one that the trials chose, or why none.
     """
@@ -92,6 +94,16 @@ class Tables:
     series: pd.DataFrame
     wide: pd.DataFrame
     chosen: Mapping[tuple[str, str, str], str | tuning.Refused] = field(default_factory=dict)
+
+    @cached_property
+    def rounds(self) -> Mapping[str, pd.DataFrame]:
+        """Return the rounds of every timed cell as `rounds` describes them, by fingerprint."""
+        timed = self.series[self.series[AXIS] == "round"]
+        processes = self.wide["processes"] if "processes" in self.wide else pd.Series(dtype=float)
+        return {
+            str(name): _rounds(rows, processes=processes.get(name, math.nan))
+            for name, rows in timed.groupby(FINGERPRINT)
+        }
 
 
 def tables(study: Study, contents: Contents) -> Tables:
@@ -147,24 +159,44 @@ def cells(study: Study, contents: Contents) -> pd.DataFrame:
 
 def measurements(study: Study, contents: Contents) -> pd.DataFrame:
     """Return one row per accepted record of a planned cell and measurement."""
-    rows = [
-        shared | {MEASUREMENT: item.name, VALUE: item.value, UNIT: item.unit}
-        for shared, record in _records(study, contents)
-        for item in record.measurements
-    ]
-    return _frame(rows, (*ROW_COLUMNS, MEASUREMENT, VALUE, UNIT))
+    records = accepted(study, contents)
+    held = [(place, item) for place, record in enumerate(records.values()) for item in record.measurements]
+    own: dict[str, Any] = {
+        MEASUREMENT: pd.Series([item.name for _, item in held], dtype="str"),
+        VALUE: np.array([item.value for _, item in held], dtype=np.float64),
+        UNIT: pd.Series([item.unit for _, item in held], dtype="str"),
+    }
+    return _rows(records).take([place for place, _ in held]).reset_index(drop=True).assign(**own)
 
 
 def series(study: Study, contents: Contents) -> pd.DataFrame:
-    """Return one row per point of every measurement that has a series."""
-    rows = [
-        shared | {MEASUREMENT: item.name, AXIS: item.series.axis, AT: at, VALUE: value, UNIT: item.unit}
-        for shared, record in _records(study, contents)
+    """Return one row per measurement that has a series: its axis, all of its places, and all of its values.
+
+    A study of many cells has tens of millions of points, so that no frame holds them all: choose rows, then `points`.
+    """
+    records = accepted(study, contents)
+    held = [
+        (place, item, item.series)
+        for place, record in enumerate(records.values())
         for item in record.measurements
         if item.series is not None
-        for at, value in zip(item.series.at, item.series.values, strict=True)
     ]
-    return _frame(rows, (*ROW_COLUMNS, MEASUREMENT, AXIS, AT, VALUE, UNIT))
+    own: dict[str, Any] = {
+        MEASUREMENT: pd.Series([item.name for _, item, _ in held], dtype="str"),
+        AXIS: pd.Series([one.axis for _, _, one in held], dtype="str"),
+        AT: pd.Series([one.at for _, _, one in held], dtype=object),
+        VALUE: pd.Series([one.values for _, _, one in held], dtype=object),
+        UNIT: pd.Series([item.unit for _, item, _ in held], dtype="str"),
+    }
+    return _rows(records).take([place for place, *_ in held]).reset_index(drop=True).assign(**own)
+
+
+def points(series: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of `series` made long: one row per point, its place and value as numbers."""
+    counts = np.fromiter(map(len, series[AT]), dtype=np.intp, count=len(series))
+    rest = series.drop(columns=[AT, VALUE])
+    long = rest.take(np.repeat(np.arange(len(series)), counts)).reset_index(drop=True)
+    return long.assign(**{name: _joined(series[name]) for name in (AT, VALUE)})[series.columns.to_list()]
 
 
 def rounds(tables: Tables, fingerprint: str) -> pd.DataFrame:
@@ -172,16 +204,25 @@ def rounds(tables: Tables, fingerprint: str) -> pd.DataFrame:
 
     A round without a finite time does not count; a contended cell has no rounds.
     """
-    rows = tables.series[(tables.series[FINGERPRINT] == fingerprint) & (tables.series[AXIS] == "round")]
+    found = tables.rounds.get(fingerprint)
+    return _rounds(tables.series[:0], processes=1.0) if found is None else found
+
+
+def _rounds(series: pd.DataFrame, *, processes: float) -> pd.DataFrame:
     by_name: dict[str, Any] = {
-        str(name): group.set_index(AT)[VALUE].astype(float).sort_index() for name, group in rows.groupby(MEASUREMENT)
+        name: pd.Series(_array(values), index=_array(at)).sort_index()
+        for name, at, values in zip(series[MEASUREMENT], series[AT], series[VALUE], strict=True)
     }
     seconds = by_name.get("seconds_per_token", pd.Series(dtype=float))
     kept = by_name.get("round_kept", pd.Series(1.0, index=seconds.index)).reindex(seconds.index).fillna(0.0)
-    processes = int(tables.wide.reindex(index=[fingerprint], columns=["processes"]).fillna(1.0).to_numpy()[0, 0])
-    each = max(1, math.ceil(len(seconds) / max(1, processes)))
+    each = max(1, math.ceil(len(seconds) / max(1, 1 if math.isnan(processes) else int(processes))))
     frame = pd.DataFrame({SECONDS: seconds, KEPT: (kept > 0) & np.isfinite(seconds) & (seconds > 0)})
     return frame.assign(**{PROCESS: np.arange(len(frame)) // each})
+
+
+def row(record: Record, *, group: str) -> dict[str, Any]:
+    """Return a record's row without its measurements: `CELL_COLUMNS` and `RECORD_COLUMNS`, by name."""
+    return _cell_row(record.cell, record.fingerprint, group) | _record_row(record)
 
 
 def unplanned(study: Study, contents: Contents) -> tuple[str, ...]:
@@ -194,10 +235,18 @@ def _judged(study: Study) -> tuple[Planned, ...]:
     return tuple(entry for entry in plan.planned(study) if not entry.trial)
 
 
-def _records(study: Study, contents: Contents) -> Iterable[tuple[dict[str, Any], Record]]:
-    for key, record in accepted(study, contents).items():
-        row = _cell_row(record.cell, key, "") | _record_row(record)
-        yield {name: row[name] for name in ROW_COLUMNS}, record
+def _rows(records: Mapping[str, Record]) -> pd.DataFrame:
+    """Return what the frames of measurements say of each record."""
+    return _frame([row(record, group="") for record in records.values()], ROW_COLUMNS)
+
+
+def _joined(parts: "pd.Series[Any]") -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.concatenate([_array(part) for part in parts]) if len(parts) else np.empty(0)
+
+
+def _array(numbers: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    packed = numbers.packed if isinstance(numbers, Floats) else numbers
+    return np.asarray(packed, dtype=np.float64)
 
 
 def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:

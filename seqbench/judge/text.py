@@ -5,7 +5,7 @@ import unicodedata
 
 def spelt(text: str) -> str:
     """Return a text with every character that is not seen but acts spelt out, as `[U+202E]`; lines stay lines."""
-    return "".join(char if char in "\n\t" or unicodedata.category(char)[0] != "C" else _code(char) for char in text)
+    return "".join(char if char in "\n\t" or unicodedata.category(char)[0] != "C" else code(char) for char in text)
 
 
 def visible(text: str) -> str:

@@ -30,7 +30,7 @@ HERE = Environment(
 def record_of(cell=SMALL, **changes):
     fields = {
         "cell": cell,
-        "fingerprint": fingerprint(cell, card={}, corpus_sha256=None, model_sha256=None),
+        "fingerprint": fingerprint(cell, card="{}", corpus_sha256=None, model_sha256=None),
         "preregistration": "0" * 64,
         "status": "ok",
         "environment": HERE,
@@ -78,12 +78,12 @@ def test_what_is_no_cell_is_refused():
 def test_the_fingerprint_depends_on_everything_that_decides_the_numbers(field):
     """Another card, text or model source gives another fingerprint."""
     same = {"card": {"a": 1}, "corpus_sha256": "c", "model_sha256": "m"}
-    assert fingerprint(SMALL, **same) != fingerprint(SMALL, **(same | {field: {"a": 2} if field == "card" else "x"}))
+    assert fingerprint(SMALL, **same) != fingerprint(SMALL, **(same | {field: '{"a":2}' if field == "card" else "x"}))
 
 
 def test_the_fingerprint_is_the_same_on_every_machine():
     """The fingerprint of a fixed cell is pinned: a change would orphan every stored record."""
-    found = fingerprint(SMALL, card={"title": "t"}, corpus_sha256=None, model_sha256=None)
+    found = fingerprint(SMALL, card='{"title":"t"}', corpus_sha256=None, model_sha256=None)
     assert found == "2ed66a3b89d3aafdcdd15163df7841d9bc86e472b6eff72d4ecea0e6d5f01031"
 
 

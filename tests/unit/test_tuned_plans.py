@@ -47,7 +47,7 @@ def test_a_trained_cell_with_a_rate_has_the_fingerprint_it_always_had(monkeypatc
     monkeypatch.setattr(cells, "MEASUREMENT_VERSION", 2)
     training = TrainConfig(steps=400, batch=32, learning_rate=3e-3)
     fields = {"task": "recall_loguniform", "model": "lstm@forget_bias=1", "length": 100, "seed": 1000, "width": 32}
-    found = fingerprint(Cell(training=training, **fields), card={"title": "t"}, corpus_sha256=None, model_sha256=None)
+    found = fingerprint(Cell(training=training, **fields), card='{"title":"t"}', corpus_sha256=None, model_sha256=None)
     assert found == "1a3f331d0c7590924e0d30fb885143783c1c48aacc35f2b672bcc03d3a669816"
 
 

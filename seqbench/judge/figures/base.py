@@ -143,8 +143,8 @@ def _raised(power: int) -> str:
 
 
 def trained_to_be_scored(series: pd.DataFrame, measurement: str) -> pd.DataFrame:
-    """Return a measurement's rows of cells trained to be scored; what a probe watches may be trained otherwise."""
-    return series[(series[table.MEASUREMENT] == measurement) & (series[table.PROBE] == "")]
+    """Return a measurement's points of cells trained to be scored; what a probe watches may be trained otherwise."""
+    return table.points(series[(series[table.MEASUREMENT] == measurement) & (series[table.PROBE] == "")])
 
 
 def blocked(rows: pd.DataFrame) -> pd.DataFrame:
@@ -259,14 +259,17 @@ def _exponent(rows: pd.DataFrame) -> str:
 def with_facets(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     """Return rows with a column that names their panel by the values of `columns`, as "T 200, width 32"."""
     words = {table.LENGTH: "T", table.WIDTH: "width", table.PARAMS: "", table.TASK: ""}
-
-    def told(place: tuple[object, ...]) -> str:
-        pairs = [(name, value) for name, value in zip(columns, place, strict=True) if value not in ("", "{}")]
-        return ", ".join(f"{words.get(name, name)} {_plain(name, value)}".strip() for name, value in pairs)
-
-    places = list(zip(*(rows[name] for name in columns), strict=True))
-    texts = {place: told(place) for place in set(places)}  # a frame has thousands of marks and a handful of panels
-    return rows.assign(**{FACET: [texts[place] for place in places]})
+    kinds = rows[list(columns)].drop_duplicates()
+    texts = [
+        ", ".join(
+            f"{words.get(name, name)} {_plain(name, row[name])}".strip()
+            for name in columns
+            if row[name] not in ("", "{}")
+        )
+        for row in kinds.to_dict("records")
+    ]
+    number = rows.groupby(list(columns), sort=False, dropna=False).ngroup()  # in order of appearance, as `kinds`
+    return rows.assign(**{FACET: pd.Series(texts, dtype="str").take(number.to_numpy()).set_axis(rows.index)})
 
 
 def with_sizes(rows: pd.DataFrame, columns: tuple[str, ...] = FACETS) -> pd.DataFrame:

@@ -25,7 +25,7 @@ LINES = {"floor_bits_per_character": ("exact entropy", "-"), "order0_bits_per_ch
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     """Return one row per task, variant, seed and context (character): bit/character, effective context, baselines."""
-    rows = tables.series[tables.series[table.MEASUREMENT] == "bits_by_context"]
+    rows = table.points(tables.series[tables.series[table.MEASUREMENT] == "bits_by_context"])
     effective = rows[table.FINGERPRINT].map(tables.wide.reindex(columns=["effective_context"])["effective_context"])
     columns = [*base.FACETS, table.LAYERS, table.MODEL, table.SEED, table.AT, table.VALUE, EFFECTIVE]
     text = [table.TASK, table.PARAMS]

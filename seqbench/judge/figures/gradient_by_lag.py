@@ -1,5 +1,7 @@
 """How the gradient that reaches an input shrinks or grows with its distance."""
 
+from collections.abc import Sized
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,24 +15,28 @@ from seqbench.plan import Study
 TITLE = "Gradient norm against lag, at initialisation"
 CAPTION = (
     "Natural logarithm of the norm of the gradient of the last output with respect to the input that lies a given "
-    "number of steps back, relative to lag 1. Thin lines: seeds; bold: their mean. The legend gives the fitted slope, "
-    "the mean over seeds, and the horizon, the largest lag at which the gradient is still 1 % of its largest, the "
-    "median over seeds. A straight falling line is exponential vanishing."
+    "number of steps back, relative to lag 1. Thin lines: seeds, the first 50 at most; bold: the mean of all. The "
+    "legend gives the fitted slope, the mean over seeds, and the horizon, the largest lag at which the gradient is "
+    "still 1 % of its largest, the median over seeds. A straight falling line is exponential vanishing."
 )
 PROBES = ("input_gradient",)
 SLOPE = "slope"
 HORIZON = "horizon"
 POINTS = 12
-"""How many points of a seed's thin line are drawn; the data behind the figure hold all."""
+"""How many points of a seed's thin line are drawn; the data behind the figure hold all, unless seeds are many."""
+MANY = 50
+"""Of more seeds than this no further one has a thin line, and the data hold only the lags that the mean is drawn at."""
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     """Return one row per variant, size, seed and lag, with the seed's fitted slope (nat/step) and horizon (steps)."""
-    points = tables.series[tables.series[table.MEASUREMENT] == "log_gradient_norm"]
+    rows = tables.series[tables.series[table.MEASUREMENT] == "log_gradient_norm"]
     known = tables.wide.reindex(columns=["gradient_slope", "gradient_horizon"])
-    rows = points.join(known.set_axis([SLOPE, HORIZON], axis=1), on=table.FINGERPRINT)
+    if rows.groupby([table.MODEL, table.LENGTH, table.WIDTH])[table.SEED].nunique().gt(MANY).any():
+        rows = rows.assign(**{name: [one[:: _every(one)] for one in rows[name]] for name in (table.AT, table.VALUE)})
+    points = table.points(rows.join(known.set_axis([SLOPE, HORIZON], axis=1), on=table.FINGERPRINT))
     columns = [table.MODEL, table.LENGTH, table.WIDTH, table.SEED, table.AT, table.VALUE, SLOPE, HORIZON]
-    return rows[columns].sort_values(columns[:5]).reset_index(drop=True)
+    return points[columns].sort_values(columns[:5]).reset_index(drop=True)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -56,11 +62,11 @@ def _line(axis: Axes, rows: pd.DataFrame, look: style.Look) -> None:
     by_seed = by_seed - by_seed.iloc[0]
     thin = by_seed.iloc[:: max(1, len(by_seed) // POINTS)]
     # One path for all seeds, broken between them by a place without a number.
-    broken = [np.append(thin[seed], np.nan) for seed in thin]
+    broken = [np.append(thin[seed], np.nan) for seed in list(thin)[:MANY]]
     lags = np.tile(np.append(thin.index, np.nan), len(broken))
     axis.plot(lags, np.concatenate(broken), color=look.colour, linestyle=look.line, linewidth=0.5, alpha=0.35)
     slope = rows.groupby(table.SEED)[SLOPE].first().mean()
-    mean = by_seed.mean(axis=1).iloc[:: max(1, len(by_seed) // (3 * POINTS))]
+    mean = by_seed.mean(axis=1).iloc[:: _every(by_seed)]
     axis.plot(
         mean.index,
         mean,
@@ -82,3 +88,8 @@ def _reach(rows: pd.DataFrame) -> str:
     """Return the median horizon over seeds, "–" where no seed has one."""
     horizons = rows.groupby(table.SEED)[HORIZON].first().dropna()
     return f"{horizons.median():.0f}" if len(horizons) else "–"
+
+
+def _every(lags: Sized) -> int:
+    """Return of how many lags one is drawn in the line of the mean."""
+    return max(1, len(lags) // (3 * POINTS))

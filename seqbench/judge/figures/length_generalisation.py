@@ -23,7 +23,7 @@ CHANCE = "chance"
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     """Return one row per task, variant, seed and test length: score (1), with chance (1); R² has 0 at chance."""
-    rows = tables.series[tables.series[table.MEASUREMENT].isin(list(SCORES))]
+    rows = table.points(tables.series[tables.series[table.MEASUREMENT].isin(list(SCORES))])
     columns = [*base.FACETS, table.LAYERS, table.MEASUREMENT, table.MODEL, table.SEED, table.AT, table.VALUE, CHANCE]
     known = tables.wide.reindex(columns=["chance_accuracy"])["chance_accuracy"]
     chance = rows[table.FINGERPRINT].map(known).astype(float).mask(rows[table.MEASUREMENT] == "r2_by_length", 0.0)

@@ -20,7 +20,7 @@ PROBES = ("",)
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     """Return one row per task, variant, seed and lag bucket: normalised recall."""
-    rows = tables.series[tables.series[table.MEASUREMENT] == "recall_by_lag"]
+    rows = table.points(tables.series[tables.series[table.MEASUREMENT] == "recall_by_lag"])
     columns = [*base.FACETS, table.LAYERS, table.MODEL, table.SEED, table.AT, table.VALUE, table.STATUS]
     return rows[columns].sort_values(columns[:8]).reset_index(drop=True)
 

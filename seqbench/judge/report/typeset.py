@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from seqbench.judge.text import spelt, visible
+from seqbench.judge.text import code, visible
 
 _GREEK = "αβγδεζηθικλμνξπρστυφχψωςΓΔΘΛΞΠΣΥΦΨΩ"
 _NAMES = {"lamda": "lambda", "epsilon": "varepsilon", "phi": "varphi", "final sigma": "varsigma"}
@@ -159,7 +159,7 @@ def _latex(char: str) -> str:
         return f"{_RAISED[kind]}{{{_latex(_char(codes[0]))}}}"
     if len(codes) == 1 and not kind.startswith("<") and (accent := _ACCENTS.get(_char(codes[0]))):
         return f"{accent}{{{_latex(_char(kind))}}}"
-    return "".join(map(_latex, spelt(char)))
+    return "".join(map(_latex, code(char)))
 
 
 def _char(code: str) -> str:

@@ -12,6 +12,7 @@ from seqbench.judge.claims import base
 from seqbench.judge.rules import AtomLevels, Verdict
 from seqbench.judge.table import Tables
 from seqbench.preregistration import Atom, built_in
+from seqbench.record import Floats
 
 RULES = built_in()
 HOLM = 0.05 / 8
@@ -46,16 +47,8 @@ def tables(rows):
         for name, points in row["values"].items():
             if isinstance(points, dict):
                 wide[key][name] = 0.0
-                series += [
-                    {
-                        table.FINGERPRINT: key,
-                        table.MEASUREMENT: name,
-                        table.AXIS: "lag",
-                        table.AT: at,
-                        table.VALUE: value,
-                    }
-                    for at, value in points.items()
-                ]
+                at, seen = Floats(points), Floats(points.values())
+                series.append((key, name, "lag", at, seen))
     columns = [table.FINGERPRINT, table.MEASUREMENT, table.AXIS, table.AT, table.VALUE]
     side_by_side = pd.DataFrame.from_dict(wide, orient="index").dropna(how="all")
     return Tables(pd.DataFrame(cells), pd.DataFrame(), pd.DataFrame(series, columns=columns), side_by_side)

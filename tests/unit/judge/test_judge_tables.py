@@ -30,7 +30,7 @@ def test_measurements_name_their_cell_and_unit():
 
 def test_series_have_a_row_per_point():
     """The axis and the place of each point are columns."""
-    rows = table.series(STUDY, studies.contents(STUDY))
+    rows = table.points(table.series(STUDY, studies.contents(STUDY)))
     lags = rows[(rows[table.MEASUREMENT] == "recall_by_lag") & (rows[table.SEED] == 1000)]
     assert list(lags[lags[table.MODEL] == "rnn"][table.AT]) == [2.8, 17.0, 71.0]
 

@@ -26,7 +26,7 @@ def cell_of(**training):
 
 
 def fingerprint_of(found):
-    return cell.fingerprint(found, card={}, corpus_sha256=None, model_sha256=None)
+    return cell.fingerprint(found, card="{}", corpus_sha256=None, model_sha256=None)
 
 
 def test_a_suite_says_off_and_the_cell_has_no_norm():
