@@ -13,5 +13,6 @@ def visible(text: str) -> str:
     return spelt(" ".join(text.split()))
 
 
-def _code(char: str) -> str:
+def code(char: str) -> str:
+    """Return a character by its number, as `[U+202E]`."""
     return f"[U+{ord(char):04X}]"
