@@ -56,8 +56,8 @@ def _label(model: str) -> str:
     return "; ".join(style.look(part).label.replace(r"\$", "$") for part in model.split(", "))
 
 
-def _count(value: int) -> str:
-    return str(value)
+def _count(value: float) -> str:
+    return f"{value:.0f}"
 
 
 def _percent(share: float) -> str:
@@ -92,6 +92,7 @@ def _verdicts(report: "Report") -> Iterator[Row]:
             "decided_by": claim.headline,
             "sentence": claim.sentence,
             "wording": claim.wording,
+            "scope": claim.scope,
             "qualifications": "; ".join(claim.qualifications),
             "by_phase": sub_verdicts_text(claim),
             "rule": claim.rule,
@@ -216,12 +217,26 @@ def _local_exponents(report: "Report") -> Iterator[Row]:
             }
 
 
+_OF_MODELS = (
+    "task",
+    "length",
+    "width",
+    "layers",
+    "matched",
+    "parameters",
+    "body_parameters",
+    "flops_per_token",
+    "state_bytes",
+    "implementation",
+)
+
+
 def _models(report: "Report") -> Iterator[Row]:
     for row in report.models:
         yield {
             "model": row["model"],
             "label": _label(str(row["model"])),
-            **{key: row[key] for key in ("task", "width", "layers", "parameters", "body_parameters", "implementation")},
+            **{key: row[key] for key in _OF_MODELS},
         }
 
 
@@ -320,6 +335,7 @@ TABLES: Mapping[str, Definition] = {
             Column("decided_by"),
             Column("sentence"),
             Column("wording"),
+            Column("scope"),
             Column("qualifications"),
             Column("by_phase"),
             Column("rule"),
@@ -439,16 +455,22 @@ TABLES: Mapping[str, Definition] = {
         _local_exponents,
     ),
     "models": (
-        "Models as they were built, with counted parameters, all and without embedding tables.",
-        "measurements",
+        "Models as they were built: width D, layers L, counted parameters, of all and of the body without embedding "
+        "tables, FLOP per token of a forward pass over T tokens, and bytes of state of one sequence after T tokens.",
+        "models",
         (
-            *MODEL,
-            Column("task", "Task", share=0.16),
-            Column("width", "Width", _count),
-            Column("layers", "Layers", _count),
+            Column("model"),
+            Column("label", "Model", share=0.13),
+            Column("task", "Task", share=0.13),
+            Column("length", "T", _count),
+            Column("width", "D", _count),
+            Column("layers", "L", _count),
+            Column("matched"),
             Column("parameters", "Parameters", _count),
-            Column("body_parameters", "Without embeddings", _count),
-            Column("implementation", "Implementation", share=0.14),
+            Column("body_parameters", "Body", _count),
+            Column("flops_per_token", "FLOP/token", _count),
+            Column("state_bytes", "State", _count),
+            Column("implementation", "Implementation", share=0.1),
         ),
         _models,
     ),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -177,7 +178,7 @@ def test_drawn_colours_stand_out_on_both_papers(colour):
 
 def test_text_colours_can_be_read_on_both_papers():
     """Every text colour of the style sheet has 4.5:1 on its own paper."""
-    css = (build.files("seqbench.judge.report") / "page.css").read_text()
+    css = (files("seqbench.judge.report") / "page.css").read_text()
     for block in re.findall(r":root \{(.*?)\}", css, flags=re.S):
         colours = dict(re.findall(r"--(\w+): (#\w{6})", block))
         inks = [colours[name] for name in ("ink", "soft", "link", "good", "bad", "open", "idle", "vacuous")]
