@@ -301,6 +301,11 @@ class Cell(BaseModel):
         return "exclusive" if self.timing else "shared"
 
     @property
+    def matched_by(self) -> Literal["none", "parameters", "flops", "state"]:
+        """Return what the rule equals that found the model's size; "none" where its width was given."""
+        return self.match.by if self.match else "none"
+
+    @property
     def batch(self) -> int:
         """Return how many sequences a step or a timed call has; 0 where the probe chooses."""
         settings = self.training or self.timing

@@ -97,6 +97,8 @@ class Arm(BaseModel):
     candidates: models of which the study's trials of learning rates choose one, before any seed that is judged, where
     its suite tunes all of them; elsewhere `model` stands alone, and the study's own copy has no candidates.
     params: parameter -> its value, or several of which a cell has one.
+    match: what a rule made equal that found the size of the model, or "none" where its width was given; of cells whose
+    size was found, `width` is that of the reference.
     """
 
     model_config = _FROZEN
@@ -112,6 +114,7 @@ class Arm(BaseModel):
     batch: Sequences | None = None
     threads: Few | None = None
     params: dict[str, PlainScalar | Annotated[tuple[PlainScalar, ...], Field(min_length=2)]] = {}
+    match: Literal["none", "parameters", "flops", "state"] | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -130,7 +133,13 @@ class Arm(BaseModel):
         A cell without a probe has the probe "", and its batch and threads are those of `Cell`.
         """
         lengths = (self.length,) if isinstance(self.length, int) else self.length
-        asked = {"width": self.width, "layers": self.layers, "batch": self.batch, "threads": self.threads}
+        asked = {
+            "width": self.width,
+            "layers": self.layers,
+            "batch": self.batch,
+            "threads": self.threads,
+            "matched_by": self.match,
+        }
         return {
             "task": (self.task,),
             "probe": (self.probe or "",),
@@ -190,9 +199,10 @@ class Atom(BaseModel):
     test time_to_solve: θ = ln(mean steps to solve of `subject`, restricted to the budget / the same of `reference`).
     test time_by_lag: θ = power of the lag (the length less one) with which steps to solve grow, of `subject` − of
     `reference`; cells are replicates, those that used up their budget are censored there.
-    test factor: θ = largest − smallest mean over the arms, the levels of one factor of a factorial, each adjusted for
-    the other factors, which `blocks` names by the fields of cells that tell them apart. Effects add (type II), the
-    error is that of seeds within a configuration. SUPPORTED above the larger of `support` and twice the SD of seeds.
+    test factor: θ = largest − smallest mean over the arms, the levels of one factor; a study has those for which it
+    plans cells. Levels are compared within configurations of the other factors, which `blocks` names by the fields of
+    cells that tell them apart; a configuration with one level alone tells nothing and is left out. Effects add
+    (type II), the error is that of seeds. SUPPORTED above the larger of `support` and twice the SD of seeds.
     test exact: the measurement of every seed of `subject` lies below `below`, which arithmetic alone can break.
     test descriptive: no verdict.
     measurement: a name in the records, or `solved` (1 where the task was solved within the budget, else 0), or
@@ -247,12 +257,26 @@ class Atom(BaseModel):
         return tuple(dict.fromkeys((*self.deciding, *(control.arm for control in self.controls))))
 
     def planned_by(self, cells: Collection[Cell]) -> bool:
-        """Return whether there is a cell of every arm that the atom needs."""
+        """Return whether there is a cell of every arm that the atom needs; of a factor, levels that can be compared."""
+        if self.test == "factor":
+            levels = self._levels(cells)
+            return len(levels) > 1 and _connected(levels.values())
         return all(any(self.arms[name].fits(cell) for cell in cells) for name in self.needed)
 
     def for_cells(self, cells: Collection[Cell]) -> "Atom":
-        """Return the atom with the arms of a study that has these cells."""
-        return self.model_copy(update={"arms": {name: arm.for_cells(cells) for name, arm in self.arms.items()}})
+        """Return the atom with the arms of a study that has these cells; of a factor, the levels that it plans."""
+        names: Iterable[str] = self.arms
+        if self.test == "factor" and len(levels := self._levels(cells)) > 1:
+            names = levels
+        return self.model_copy(update={"arms": {name: self.arms[name].for_cells(cells) for name in names}})
+
+    def _levels(self, cells: Collection[Cell]) -> dict[str, frozenset[tuple[object, ...]]]:
+        """Return the configurations of the other factors at which each level has cells, for levels that have any."""
+        found = {
+            name: frozenset(tuple(getattr(cell, block) for block in self.blocks) for cell in cells if arm.fits(cell))
+            for name, arm in self.arms.items()
+        }
+        return {name: places for name, places in found.items() if places}
 
     @model_validator(mode="after")
     def _testable(self) -> "Atom":
@@ -277,6 +301,14 @@ class Atom(BaseModel):
         return self
 
 
+def _connected(sets: Iterable[frozenset[tuple[object, ...]]]) -> bool:
+    """Return whether each of these sets is linked to every other one by a chain of sets that overlap."""
+    reached, *waiting = sets
+    while near := [one for one in waiting if one & reached]:
+        reached, waiting = reached.union(*near), [one for one in waiting if not one & reached]
+    return not waiting
+
+
 def _why_no_factor(atom: Atom) -> str:
     if len(atom.arms) < 2:
         return "test factor needs two arms or more, one for each level"
@@ -299,7 +331,7 @@ class Claim(BaseModel):
     """One sentence, its atoms, and the rule that makes a verdict of them, as `(1a or 1b) and 1c`.
 
     where_planned: atoms that join the rule, by `and`, in a study whose suite asks for cells of all the arms that they
-    need; the study's own copy has the joined rule, and nothing here.
+    need, or of levels of a factor that can be compared; the study's own copy has the joined rule, and nothing here.
     by_device: device class -> rule, for a claim that is judged for each class of device that ran; its verdict is then
     taken over those classes, and `rule` is the rule where none ran.
     """

@@ -191,7 +191,7 @@ def claim_cells(atoms: Iterable[Atom], cells: pd.DataFrame) -> pd.DataFrame:
 def matches(arm: Arm, cells: pd.DataFrame) -> "pd.Series[bool]":
     """Return which rows of a cells frame belong to an arm: every field that it gives equals the cell's.
 
-    The columns are called as the fields of an arm are.
+    The columns are called as the attributes of a cell are.
     """
     found = pd.Series(True, index=cells.index)
     for field, values in arm.wanted.items():
@@ -501,9 +501,13 @@ def _why_no_effect(arms: dict[str, pd.DataFrame], atom: Atom) -> str:
     for name, rows in arms.items():
         if rows.duplicated([table.SEED, *atom.blocks]).any():
             return f"the level {name!r} has several cells of a seed that no block tells apart"
-    response, *design = _factor_samples(atom, arms)
+    response, levels, places = _factor_samples(atom, arms)
+    if alone := [name for number, name in enumerate(arms) if number not in levels]:
+        return (
+            f"the level {alone[0]!r} has no {' and '.join(atom.blocks)} in common with another, so nothing compares it"
+        )
     try:
-        testing.factor(atom, (np.zeros(len(response)), *design))
+        testing.factor(atom, (np.zeros(len(response)), levels, places))
     except InvalidInput as error:
         return str(error)
     return ""
@@ -700,14 +704,19 @@ def _times(rows: pd.DataFrame) -> survival.Times:
 
 
 def _factor_samples(atom: Atom, arms: dict[str, pd.DataFrame]) -> tuple[Array, ...]:
-    """Return the response of every cell that has one, the number of its level, and of its value of every block."""
-    rows = pd.concat([rows.assign(at_level=place) for place, rows in enumerate(arms.values())])
+    """Return the response, the number of the level and that of the configuration of every cell that compares levels.
+
+    The others have no value, or stand alone with their level at that configuration of the other factors.
+    """
+    rows = pd.concat([rows.assign(at_level=place) for place, rows in enumerate(arms.values())], ignore_index=True)
     rows = rows.assign(value=rows["value"] - rows["against"]).dropna(subset=["value"])
+    at = rows.groupby(list(atom.blocks)).ngroup() if atom.blocks else pd.Series(0, index=rows.index)
+    shared = rows.groupby(at)["at_level"].transform("nunique") > 1
+    rows, at = rows[shared], at[shared]
     response = _array(rows["value"])
     if atom.ln:
         response = np.log(response, out=np.full_like(response, -math.inf), where=response > 0)
-    codes = (pd.factorize(rows[name], sort=True)[0].astype(np.float64) for name in atom.blocks)
-    return response, _array(rows["at_level"]), *codes
+    return response, _array(rows["at_level"].astype(float)), _array(at.astype(float))
 
 
 def _shared(rows: pd.DataFrame) -> pd.DataFrame:

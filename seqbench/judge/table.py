@@ -29,6 +29,7 @@ LENGTH = "length"
 WIDTH = "width"
 LAYERS = "layers"
 MATCH = "match"
+MATCHED_BY = "matched_by"
 PARAMS = "params"
 SEED = "seed"
 STEPS = "steps"
@@ -62,6 +63,7 @@ CELL_COLUMNS = (
     WIDTH,
     LAYERS,
     MATCH,
+    MATCHED_BY,
     PARAMS,
     SEED,
     STEPS,
@@ -73,7 +75,7 @@ RECORD_COLUMNS = (MACHINE, DEVICE, LANE, PANEL, STATUS, ERROR)
 COST_COLUMNS = (PARAMETERS, WALL_SECONDS)
 """Of cells alone: counted parameters, and seconds of the whole cell; NaN where there is no record or model."""
 ROW_COLUMNS = tuple(
-    name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, STEPS, EVALUATED, ERROR)
+    name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, MATCHED_BY, STEPS, EVALUATED, ERROR)
 )
 
 MISSING = "missing"
@@ -260,6 +262,7 @@ def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:
         WIDTH: cell.width,
         LAYERS: cell.layers,
         MATCH: str(cell.match) if cell.match else "",
+        MATCHED_BY: cell.matched_by,
         PARAMS: canonical_json(dict(cell.params)),
         SEED: cell.seed,
         STEPS: cell.training.steps if cell.training else 0,

@@ -2,8 +2,8 @@
 
 Samples are arrays of one value per seed: one array of θ for one-arm and paired tests, one of each arm for tests of two
 arms, one per arm for a choice among arms, one per process for rounds. Of a factor: the response of every cell, then the
-number of its level, then for each of the atom's blocks the number of its value. Of times by lag: of every cell of the
-subject its ln lag, steps, steps between evaluations and budget, then those of the reference.
+number of its level, then that of its configuration of the other factors. Of times by lag: of every cell of the subject
+its ln lag, steps, steps between evaluations and budget, then those of the reference.
 """
 
 import math
@@ -156,15 +156,15 @@ def beside(atom: Atom, samples: Samples) -> Posterior | None:
 
 
 def factor(atom: Atom, samples: Samples) -> Effect:
-    """Return the main effect of the factor beside its blocks; a block with one value is no factor.
+    """Return the main effect of the factor within configurations of the others; a single one is no factor.
 
-    Raises InvalidInput where the design cannot tell it: no replicates, or levels that come with one block only.
+    Whatever the other factors do together is the configuration's own, so that designs need not be complete: one factor
+    at a time around a centre is enough.
+    Raises InvalidInput where the design cannot tell it: no replicates, or levels that no chain of configurations links.
     """
-    response, levels, *blocks = samples
-    factors = {"levels": levels} | {
-        name: codes for name, codes in zip(atom.blocks, blocks, strict=True) if np.ptp(codes) > 0
-    }
-    named = {name: [f"{code:03.0f}" for code in codes] for name, codes in factors.items()}
+    response, levels, places = samples
+    factors = {"levels": levels} | ({" × ".join(atom.blocks): places} if len(np.unique(places)) > 1 else {})
+    named = {name: [f"{code:05.0f}" for code in codes] for name, codes in factors.items()}
     return factorial.main_effects(response, named)["levels"]
 
 

@@ -1,9 +1,9 @@
-"""C8's second half: a factorial of models, layers and widths on Chronicle, planted and absent, through to the page."""
+"""C8's second half: a factorial on Chronicle, and one factor at a time on two texts, through to the page."""
 
 import judged_studies as studies
 import pytest
 
-from seqbench import plan
+from seqbench import plan, suite
 from seqbench.judge.figures import style
 from seqbench.judge.report import build, verdicts
 from seqbench.judge.rules import Verdict
@@ -70,7 +70,7 @@ def judged():
 
 def test_every_factor_gets_its_own_verdict(judged):
     """Type, layers and width matter, activation does not."""
-    words = {atom.name: atom.verdict for atom in judged.atoms if atom.test == "factor"}
+    words = {atom.name: atom.verdict for atom in judged.atoms if atom.test == "factor" and atom.in_rule}
     assert words == {
         "8b/type": Verdict.SUPPORTED,
         "8b/layers": Verdict.SUPPORTED,
@@ -93,7 +93,7 @@ def test_the_page_prints_the_share_of_variance_of_a_factor():
     page = build.page(build.build(STUDY, records(STUDY, layers=0.04)))
     assert "ω² = 0." in page
     assert "twice the SD of seeds = 0.00" in page
-    assert "; ".join(style.look(name).label for name in ("rnn", "lstm@forget_bias=1")) in page
+    assert "; ".join(style.look(name).label for name in (*CELL_TYPES, "gru")) in page
 
 
 def test_factors_are_in_the_rule(judged):
@@ -111,7 +111,7 @@ def test_a_supported_claim_says_on_what_results_depend():
         if item.claim == "C8"
     )
     assert found.verdict is Verdict.SUPPORTED
-    assert "; results depend on layers, type of layer, activation; on " in found.wording
+    assert "; on Chronicle at equal tokens results depend on layers, type of layer, activation; on " in found.wording
     assert found.qualifications[-1] == "not varied, so no part of the verdict: width"
 
 
@@ -122,3 +122,113 @@ def test_without_a_factorial_the_second_half_is_no_part_of_the_verdict():
     assert found.verdict is Verdict.SUPPORTED
     assert "results depend on" not in found.wording
     assert found.qualifications[-1].startswith("the second half of the sentence, on layers, neurons and activations, ")
+
+
+ARTICLE = plan.study(
+    *suite.find("article"), text=studies.corpus(), known_models=studies.MODELS, known_probes=studies.PROBES
+)
+VARIED = ("type", "layers", "width", "activation")
+
+
+def article_records(*, matched=0.0, text_layers=0.0, drop=lambda _: False, failed=lambda _: None):
+    """Return records of the article's suite: type, layers, width and activation count at equal tokens.
+
+    matched: what an LSTM saves at equal parameters. text_layers: what two layers save on the real text.
+    """
+    held = studies.contents(ARTICLE, studies.GOOD | {"spread": 0.003}, drop=drop, failed=failed)
+    found = []
+    for path, record in held.records:
+        planted = {"lstm": 0.06, "layers": 0.05, "width": 0.1, "relu": 0.04}
+        if record.cell.task == "text":
+            planted["layers"] = text_layers
+        if record.cell.match:
+            planted = {"lstm": matched}
+        found.append((path, shifted(record, **planted)))
+    return Contents(tuple(found), ())
+
+
+def judged_article(**truth):
+    found = verdicts.judge_study(ARTICLE, article_records(**truth))
+    return next(item for item in found if item.claim == "C8")
+
+
+@pytest.fixture(scope="module")
+def article():
+    return judged_article()
+
+
+def test_each_text_and_each_kind_of_equality_has_factors_of_its_own(article):
+    """On the real text layers do not matter; at equal parameters nothing does, for what mattered was the size."""
+    words = {atom.name.removeprefix("8b/"): atom.verdict.value for atom in article.atoms if atom.test == "factor"}
+    assert words == {
+        **dict.fromkeys(VARIED, "SUPPORTED"),
+        **{f"text/{name}": "SUPPORTED" for name in VARIED} | {"text/layers": "CONTRADICTED"},
+        "parameters/type": "CONTRADICTED",
+        "parameters/layers": "CONTRADICTED",
+        "text/parameters/type": "CONTRADICTED",
+        "text/parameters/layers": "CONTRADICTED",
+    }
+
+
+def test_one_factor_at_a_time_finds_the_planted_effects(article):
+    """Cells that vary something else do not leak in, though the design is not balanced."""
+    effects = {atom.name: atom.effect for atom in article.atoms}
+    planted = {"8b/type": 0.06, "8b/layers": 0.05, "8b/width": 0.1, "8b/activation": 0.04, "8b/text/type": 0.06}
+    assert {name: effects[name] for name in planted} == pytest.approx(planted, abs=0.006)
+
+
+def test_only_equal_tokens_decide(article):
+    """The real text's layers contradict the claim; what happens at equal parameters is printed beside it."""
+    assert (article.verdict, article.headline) == (Verdict.CONTRADICTED, "8b/text/layers")
+    assert not [atom.name for atom in article.atoms if atom.in_rule and "parameters" in atom.name]
+    assert judged_article(text_layers=0.05).verdict is Verdict.SUPPORTED
+
+
+def test_a_type_may_matter_at_equal_parameters_too():
+    """What an LSTM saves there is found in cells whose size was found, and in no others."""
+    atoms = {atom.name: atom for atom in judged_article(matched=0.08).atoms}
+    assert atoms["8b/parameters/type"].effect == pytest.approx(0.08, abs=0.006)
+    assert atoms["8b/type"].effect == pytest.approx(0.06, abs=0.006)
+    assert [arm.planned for arm in atoms["8b/parameters/type"].arms] == [9, 9, 3]
+    assert [arm.planned for arm in atoms["8b/type"].arms] == [17, 15, 3]
+
+
+def test_each_factor_has_a_line_with_its_share_of_variance(article):
+    """Grouped by text, equal tokens first; what is no part of the verdict says so."""
+    lines = [text for text in article.qualifications if text.startswith("does the result depend on ")]
+    asked = [line.removeprefix("does the result depend on ").split("?")[0] for line in lines]
+    whats = ("layers", "type of layer", "width", "activation")
+    assert asked == [
+        *(f"{what}, on Chronicle at equal tokens" for what in whats),
+        *(f"{what}, on real text at equal tokens" for what in whats),
+        *(f"{what}, on Chronicle at equal parameters" for what in whats[:2]),
+        *(f"{what}, on real text at equal parameters" for what in whats[:2]),
+    ]
+    assert all(" between the furthest levels (ω² = " in line for line in lines)
+    assert [line.endswith("; no part of the verdict") for line in lines] == [False] * 8 + [True] * 4
+    assert not [text for text in article.qualifications if text.startswith("not varied")]
+
+
+def test_the_sentence_names_each_text():
+    """A supported claim says on which text results depend on what."""
+    found = judged_article(text_layers=0.05)
+    for where in ("Chronicle", "real text"):
+        assert (
+            f"on {where} at equal tokens results depend on layers, type of layer, width, activation; " in found.wording
+        )
+
+
+def test_a_level_that_was_lost_leaves_its_factor_untested():
+    """All cells of three layers failed outside the models: what two layers do is no answer to what was asked."""
+    found = judged_article(failed=lambda cell: "error" if cell.layers == 3 and cell.task == "text" else None)
+    lost = next(atom for atom in found.atoms if atom.name == "8b/text/layers")
+    assert (lost.verdict, lost.reason) == (Verdict.NOT_TESTED, "bits_per_character is in no usable record")
+    assert found.verdict is Verdict.NOT_TESTED
+
+
+def test_the_page_of_the_article_has_its_factors():
+    """Every hypothesis about a factor stands on the page of a study that varies them."""
+    page = build.page(build.build(ARTICLE, article_records()))
+    for design in ("8b", "8b/text", "8b/parameters", "8b/text/parameters"):
+        assert f"{design}/layers" in page
+    assert "does the result depend on type of layer, on real text at equal parameters?" in page

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from seqbench import plan, priority, suite
+from seqbench.judge import evidence, table
 from seqbench.judge.report import verdicts
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
@@ -18,6 +19,7 @@ BYTES = {"task": "uniform_tokens", "probe": "state_bytes", "lengths": (8,), "wid
 SENTENCE = "8a/order0 and 8a/order2 and 8a/floor"
 ON_TEXT = " and 8a/text/order0 and 8a/text/order2"
 FACTORS = " and 8b/type and 8b/layers and 8b/width and 8b/activation"
+FACTORS_ON_TEXT = FACTORS.replace("8b/", "8b/text/")
 TEXT = CorpusFacts(name="tales", sha256="ab" * 32, split="story")
 
 
@@ -139,10 +141,12 @@ def test_a_fixed_model_is_one_of_its_candidates():
         ("standard", None, SENTENCE + FACTORS),
         ("standard", TEXT, SENTENCE + ON_TEXT + FACTORS),
         ("full", None, SENTENCE + FACTORS),
+        ("article", None, SENTENCE + FACTORS),
+        ("article", TEXT, SENTENCE + ON_TEXT + FACTORS + FACTORS_ON_TEXT),
     ],
 )
 def test_c8_is_judged_on_what_its_suite_varies(name, text, rule):
-    """Quick only describes cell types; standard and full judge all four factors; a text adds its own atoms."""
+    """Quick only describes cell types; the others judge all four factors, the article's those of its text too."""
     study = plan.study(*suite.find(name), text=text, **KNOWN)
     assert rule_of(study, "C8") == rule
     assert study.exploratory == ()
@@ -193,3 +197,65 @@ def test_whatever_was_fixed_changes_the_hash(place, value):
     assert inner[place[-1]] != value
     inner[place[-1]] = value
     assert Preregistration.model_validate(content).sha256 != built_in().sha256
+
+
+def design_of(arms, groups, **fields):
+    """Return a study whose claim asks about one factor; groups: fields of each."""
+    atom = {
+        "estimand": "e",
+        "unit": "bit/character",
+        "test": "factor",
+        "measurement": "bits_per_character",
+        "support": 0.02,
+        "contradict": 0.02,
+        "blocks": ("layers", "width"),
+        "arms": {name: {"task": "chronicle"} | arm for name, arm in arms.items()},
+    }
+    claim = claim_of(atoms={"a": atom_of("rnn"), "f": atom | fields}, where_planned=("f",))
+    shared = {
+        "task": "chronicle",
+        "lengths": (8,),
+        "seeds": 2,
+        "training": {"steps": 1, "batch": 1, "learning_rate": 0.1},
+    }
+    made = tuple({"name": str(place)} | shared | group for place, group in enumerate(groups))
+    content = {"title": "t", "own_claims": {"X": claim}, "groups": ({"name": "b", "models": ("rnn",)} | BYTES, *made)}
+    return plan.study("mine", Suite.model_validate(content), **KNOWN)
+
+
+TYPES = {name: {"model": name} for name in ("rnn", "lstm", "gru")}
+
+
+@pytest.mark.parametrize(
+    ("groups", "levels", "rule"),
+    [
+        ([{"models": ("rnn",), "width": 8}], ["rnn", "lstm", "gru"], "a"),
+        ([{"models": ("rnn", "gru"), "width": 8}], ["rnn", "gru"], "a and f"),
+        ([{"models": ("rnn",), "width": 8}, {"models": ("gru",), "width": 9}], ["rnn", "gru"], "a"),
+        ([{"models": ("rnn", "lstm"), "width": 8}, {"models": ("gru",), "width": 9}], ["rnn", "lstm", "gru"], "a"),
+        (
+            [{"models": ("rnn", "lstm"), "width": 8}, {"models": ("gru", "lstm"), "width": 8, "layers": 2}],
+            ["rnn", "lstm", "gru"],
+            "a and f",
+        ),
+    ],
+    ids=["one level", "two of three", "confounded", "one apart", "a chain"],
+)
+def test_a_factor_has_the_levels_that_are_planned(groups, levels, rule):
+    """It joins the rule where they can be compared: at the same layers and width, or by way of another level."""
+    study = design_of(TYPES, groups)
+    assert list(study.preregistration.claims["X"].atoms["f"].arms) == levels
+    assert rule_of(study) == rule
+
+
+def test_an_arm_tells_sizes_that_were_found_from_those_that_were_given():
+    """In plans and in frames alike; an arm that says nothing takes both."""
+    matched = {"match": {"by": "parameters", "model": "lstm", "width": 8}}
+    groups = [{"models": ("rnn", "lstm"), "width": 8}, {"models": ("rnn", "lstm")} | matched]
+    study = design_of(TYPES, groups)
+    cells = [entry.cell for entry in plan.planned(study) if entry.cell.task == "chronicle"]
+    frame = table.cells(study, Contents((), ()))
+    for match, count in ((None, 4), ("none", 2), ("parameters", 2), ("flops", 0)):
+        arm = Arm(task="chronicle", model="rnn", width=8, match=match)
+        assert sum(arm.fits(cell) for cell in cells) == count
+        assert int(evidence.matches(arm, frame).sum()) == count

@@ -7,7 +7,13 @@ FIGURES = ("bits_by_model", "bits_by_cost", "learning_curves")
 
 
 _TEXTS = {"8a": "Chronicle", "8a/text": "real text"}
-_FACTORS = {"8b/layers": "layers", "8b/type": "type of layer", "8b/width": "width", "8b/activation": "activation"}
+_FACTORS = {"layers": "layers", "type": "type of layer", "width": "width", "activation": "activation"}
+_DESIGNS = {
+    "8b": "on Chronicle at equal tokens",
+    "8b/text": "on real text at equal tokens",
+    "8b/parameters": "on Chronicle at equal parameters",
+    "8b/text/parameters": "on real text at equal parameters",
+}
 _UNTESTED = "the second half of the sentence, on layers, neurons and activations, is no part of the verdict"
 
 
@@ -25,8 +31,9 @@ def finding(atoms: Atoms, verdict: Verdict) -> str:
         if gains:
             n = min(atom.n for name, atom in atoms.items() if name.startswith(f"{prefix}/order"))
             parts.append(f"on held-out {text} a vanilla RNN needed {' and '.join(gains)} (bit/character, n = {n})")
-    if factors := _factors(atoms):
-        parts.append(f"results depend on {', '.join(factors)}")
+    for design, where in _DESIGNS.items():
+        if factors := [what for what, atom in _varied(atoms, design).items() if atom.in_rule]:
+            parts.append(f"{where} results depend on {', '.join(factors)}")
     return "; ".join(parts)
 
 
@@ -48,21 +55,36 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
 
 
 def _depends(atoms: Atoms) -> tuple[str, ...]:
-    """Return for each factor of the rule whether results depend on it, and by how much; then what was not varied."""
-    factors = _factors(atoms)
-    if not factors:
-        return (_UNTESTED,)
-    told = [
-        f"does the result depend on {what}? {atom.verdict.value}, {measured(atom)} between the furthest levels"
-        for what, atom in factors.items()
-    ]
-    others = [what for what in _FACTORS.values() if what not in factors]
+    """Return for each factor that was varied whether results depend on it, and by how much; then what was not varied.
+
+    First all at equal tokens, then at equal parameters, where a model that gets deeper gets narrower too.
+    """
+    told, judged = [], set()
+    for design, where in _DESIGNS.items():
+        for what, atom in _varied(atoms, design).items():
+            told.append(_about_factor(f"does the result depend on {what}, {where}?", atom))
+            judged |= {what} if atom.in_rule else set()
+    if not judged:
+        return (*told, _UNTESTED)
+    others = [what for what in _FACTORS.values() if what not in judged]
     return (*told, *([f"not varied, so no part of the verdict: {', '.join(others)}"] if others else []))
 
 
-def _factors(atoms: Atoms) -> dict[str, AtomVerdict]:
-    """Return the hypotheses about factors that are in the rule, by what the factor is called."""
-    return {what: atoms[name] for name, what in _FACTORS.items() if name in atoms and atoms[name].in_rule}
+def _about_factor(question: str, atom: AtomVerdict) -> str:
+    """Return the answer with the effect, then the share of variance and the SD of seeds, or why there is none."""
+    effect = f", {measured(atom)} between the furthest levels" if atom.effect is not None else ""
+    beside = "" if atom.in_rule else "; no part of the verdict"
+    return f"{question} {atom.verdict.value}{effect} ({atom.reason}){beside}"
+
+
+def _varied(atoms: Atoms, design: str) -> dict[str, AtomVerdict]:
+    """Return the hypotheses of one design about factors of which the study plans two levels or more."""
+    found = {what: atoms.get(f"{design}/{name}") for name, what in _FACTORS.items()}
+    return {
+        what: atom
+        for what, atom in found.items()
+        if atom and (atom.in_rule or sum(a.planned > 0 for a in atom.arms) > 1)
+    }
 
 
 def _about_floor(excess: float) -> str:

@@ -660,7 +660,7 @@ def test_a_response_without_logarithm_decides_nothing():
         (
             {},
             factorial(0.1, drop=lambda model, layers, *_: (model == "rnn") == (layers == 1)),
-            "the configurations do not tell the factors levels, model, width apart; add configurations",
+            "the level '1' has no model and width in common with another, so nothing compares it",
         ),
         (
             {"blocks": ["model"]},
@@ -674,6 +674,65 @@ def test_a_factorial_that_tells_nothing_is_not_tested(fields, rows, reason):
     """A level without cells, one seed, levels that come with one model only, and a factor that was forgotten."""
     item = found(factor(**fields), rows)
     assert (item.state, item.reason) == ("not tested", reason)
+
+
+def one_at_a_time(*, confounded=False, seeds=3):
+    """Return cells of which no level of layers meets all others: a layer counts 0.1, a GRU 0.5, a vanilla network 1."""
+    rng = np.random.default_rng(7)
+    places = [("lstm", 1, 64), ("lstm", 2, 64), ("rnn", 2, 64), ("rnn", 1, 64), ("gru", 2, 64), ("gru", 2, 128)]
+    places += [("lstm", 3, 128)] if confounded else [("gru", 3, 128)]
+    means = {"lstm": 0.0, "rnn": 1.0, "gru": 0.5}
+    return [
+        cell(model, seed, layers=layers, width=width, bits=means[model] + 0.1 * layers + 0.005 * rng.normal())
+        for model, layers, width in places
+        for seed in range(seeds)
+    ]
+
+
+def three_depths():
+    models = ["gru", "lstm", "rnn"]
+    return factor(arms={str(count): {"task": "recall", "model": models, "layers": count} for count in (1, 2, 3)})
+
+
+def test_levels_are_compared_by_way_of_others():
+    """One and three layers meet nowhere, but each meets two; cells with one level alone do not count."""
+    item = found(three_depths(), one_at_a_time())
+    assert item.effect == pytest.approx(0.2, abs=0.01)
+    assert item.reason.endswith("18 cells with 12 degrees of freedom of error")
+
+
+def test_a_level_that_nothing_compares_is_refused():
+    """Three layers stand with an LSTM of 128 alone: its difference could be that of the width."""
+    item = found(three_depths(), one_at_a_time(confounded=True))
+    told = "the level '3' has no model and width in common with another, so nothing compares it"
+    assert (item.state, item.reason) == ("not tested", told)
+
+
+def test_pairs_of_levels_that_nothing_links_are_refused():
+    """One and two layers meet at width 64, three and four at 128: between the pairs lies the width."""
+    rows = [
+        cell("rnn", seed, layers=layers, width=64 if layers < 3 else 128, bits=0.1 * layers + 0.001 * seed)
+        for layers in (1, 2, 3, 4)
+        for seed in range(3)
+    ]
+    arms = {str(layers): {"task": "recall", "model": "rnn", "layers": layers} for layers in (1, 2, 3, 4)}
+    item = found(factor(arms=arms), rows)
+    told = "the configurations do not tell the factors levels, model × width apart; add configurations"
+    assert (item.state, item.reason) == ("not tested", told)
+
+
+def test_what_other_factors_do_together_is_no_effect_of_the_levels():
+    """Tanh alone is deep and wide, and there all is different: relu is compared with it where both are."""
+    rng = np.random.default_rng(1)
+    rows = [
+        cell(model, seed, layers=layers, width=width, bits=(layers == 2 and width == 128) + 0.005 * rng.normal())
+        for model, layers, width in [*((("tanh", n, w)) for n in (1, 2) for w in (64, 128)), ("relu", 1, 64)]
+        for seed in range(5)
+    ]
+    arms = {model: {"task": "recall", "model": model} for model in ("tanh", "relu")}
+    item = found(factor(arms=arms, blocks=["layers", "width"]), rows)
+    assert item.effect == pytest.approx(0.0, abs=0.01)
+    assert word(factor(arms=arms, blocks=["layers", "width"]), rows) == Verdict.CONTRADICTED
 
 
 def test_a_lost_cell_leaves_a_large_effect_standing():
