@@ -710,7 +710,7 @@ def _factor_samples(atom: Atom, arms: dict[str, pd.DataFrame]) -> tuple[Array, .
     """
     rows = pd.concat([rows.assign(at_level=place) for place, rows in enumerate(arms.values())], ignore_index=True)
     rows = rows.assign(value=rows["value"] - rows["against"]).dropna(subset=["value"])
-    at = rows.groupby(list(atom.blocks)).ngroup() if atom.blocks else pd.Series(0, index=rows.index)
+    at = rows.groupby(list(atom.blocks)).ngroup().astype(float) if atom.blocks else pd.Series(0.0, index=rows.index)
     shared = rows.groupby(at)["at_level"].transform("nunique") > 1
     rows, at = rows[shared], at[shared]
     response = _array(rows["value"])
