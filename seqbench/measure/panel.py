@@ -16,13 +16,13 @@ import torch
 from seqbench.cell import TimingConfig
 from seqbench.errors import ContractError
 from seqbench.measure import roofline, rounds
-from seqbench.measure.executors.pool import Lost, fresh_processes, result_of
 from seqbench.measure.prepare import Context, prepare
 from seqbench.measure.probes import PROBES
 from seqbench.measure.probes.clock import Peak, this_machine
 from seqbench.measure.roofline import Roofline
 from seqbench.measure.rounds import Rounds
 from seqbench.measure.seeds import stream
+from seqbench.measure.workers import Lost, fresh_workers
 from seqbench.plan import Planned
 from seqbench.record import Measurement, ModelFacts, Series, Status
 
@@ -103,16 +103,15 @@ def run(
     if not panels:
         return
     timings = [timing_of(panel) for panel in panels]
-    with fresh_processes(max(t.processes for t in timings), threads=max(t.threads for t in timings)) as pools:
+    with fresh_workers(max(t.processes for t in timings), threads=max(t.threads for t in timings)) as workers:
         for panel in filter(admit, panels):
             begun = time.monotonic()
             parts: list[Part] = []
             failure: tuple[Status, str] | None = None
             for process in range(timing_of(panel).processes):
                 work = partial(measure, panel, process, context=context)
-                future = pools[process].schedule(work, timeout=timeout_seconds)
                 try:
-                    parts.append(result_of(future, timeout_seconds=timeout_seconds))
+                    parts.append(workers[process].call(work, timeout_seconds=timeout_seconds))
                 except Lost as lost:
                     failure = (lost.status, lost.reason)
                     break
