@@ -293,7 +293,7 @@ def corpus_info(
 
 @results_app.command("validate")
 def results_validate(results: Results) -> None:
-    """Prove that a study is complete and sound, or list every fault; exit code 1 when there is one."""
+    """Prove that a study is complete and sound, or list every fault; exit code 4 when there is one."""
     from seqbench import plan as planning
     from seqbench import store, terminal
 
@@ -303,7 +303,7 @@ def results_validate(results: Results) -> None:
     planned = len(planning.planned(store.open_study(results)))
     if faults:
         typer.echo(f"{terminal.count(len(faults), 'fault')} in {results}")
-        raise typer.Exit(ERROR)
+        raise typer.Exit(CHECK_FAILED)
     cells = terminal.count(planned, "planned cell")
     typer.echo(f"complete: {cells}, each with exactly one accepted record; no broken file")
 

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -20,6 +20,8 @@ from seqbench.record import Record, Status
 
 STUDY_FILE = "study.json"
 _PART = ".part"
+_HOLDER = ".lock-holder"
+"""Beside the lock, not in it: taking a lock may empty its file."""
 _ATTEMPT = re.compile(r"(L[0-9]{5,8}-s[0-9]{1,10}(?:-[a-z][a-z0-9_]*)?-[0-9a-f]{6})-a(0[1-9]|[1-9][0-9]{1,5})")
 """The name of an attempt's file without its suffix: what was measured, and which attempt it is."""
 
@@ -155,7 +157,7 @@ def save(folder: Path, entry: Record) -> Path:
     except OSError as error:
         raise _not_writable(place, error) from error
     path = place / f"{stem}-a{max(taken, default=0) + 1:02d}.json"
-    _write_new(path, record.to_json(entry))
+    _write_new(path, record.sealed(record.to_json(entry)))
     return path
 
 
@@ -171,14 +173,32 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise StudyLocked(
-            f"another seqbench run is writing into {folder}; wait for it, or give another --results"
+            f"another seqbench run{_holder(folder)} is writing into {folder}; wait for it, or give another --results"
         ) from None
     except OSError as error:
         raise _not_writable(folder, error) from error
     try:
+        _note_holder(folder)
         yield
     finally:
         lock.release()
+
+
+def _note_holder(folder: Path) -> None:
+    try:
+        (folder / _HOLDER).write_text(f"{os.getpid()}\n", encoding="ascii")
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _holder(folder: Path) -> str:
+    """Return which process holds the lock, as a part of a sentence; nothing where it has not said so."""
+    try:
+        with (folder / _HOLDER).open(encoding="ascii") as file:
+            told = file.read(32).strip()
+    except (OSError, ValueError):
+        return ""
+    return f" (process {told})" if told.isdecimal() else ""
 
 
 def sweep(folder: Path) -> None:
@@ -345,6 +365,8 @@ def _write_new(path: Path, content: bytes) -> None:
         part.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)  # on a full disk its half would take the room that is left
         raise _not_writable(path.parent, error) from error
 
 

@@ -27,6 +27,7 @@ from seqbench.measure.probes.base import Subject, Watch
 from seqbench.measure.probes.bits_per_character import surprisal
 from seqbench.measure.seeds import stream
 from seqbench.measure.training import Evaluation, History, Stopping
+from seqbench.measure.workers import is_out_of_memory
 from seqbench.plan import Planned, needs_corpus
 from seqbench.record import Measurement, ModelFacts, Record, Status
 
@@ -51,7 +52,7 @@ def run_cell(planned: Planned, *, context: Context) -> Record:
     try:
         finding = _measure(planned.to_run, context)
     except (Exception, SystemExit) as error:  # whatever an own model does, it ends its cell and not the study
-        finding = _Finding(status="oom" if _is_out_of_memory(error) else "error", error=_reason(error))
+        finding = _Finding(status="oom" if is_out_of_memory(error) else "error", error=_reason(error))
     return _record(planned, finding, context=context, seconds=time.monotonic() - started)
 
 
@@ -182,11 +183,6 @@ def _status(history: History | None, card: TaskCard) -> Status:
         return "diverged"
     solved = history is None or card.solved_at == "never" or history.outcome == "solved"
     return "ok" if solved else "unsolved"
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def _reason(error: BaseException) -> str:

@@ -63,6 +63,7 @@ class _Returned:
 class _Raised:
     """What the call raised, in words: an exception may be one that cannot travel."""
 
+    status: Status
     reason: str
 
 
@@ -125,7 +126,7 @@ class Worker:
         if isinstance(end, _Returned):
             return end.value
         if isinstance(end, _Raised):
-            raise Lost("error", end.reason)
+            raise Lost(end.status, end.reason)
         if end == "over":
             self.kill()
             raise Lost("timeout", f"stopped at its limit of {limit:g} s")
@@ -296,8 +297,15 @@ def _serve(pipe: "connection.Connection[Any, Any]", parent: int) -> None:
             pipe.send(_raised(error))
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory of the host or of a device was lacking; torch says so by a class or by words alone."""
+    text = str(error).lower()
+    by_class = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return by_class or "out of memory" in text or "can't allocate memory" in text
+
+
 def _raised(error: BaseException) -> _Raised:
-    return _Raised(f"{type(error).__name__}: {error}")
+    return _Raised("oom" if is_out_of_memory(error) else "error", f"{type(error).__name__}: {error}")
 
 
 def _tie_to(parent: int) -> None:

@@ -25,12 +25,12 @@ title = "Two hundred small cells, for killing"
 
 [[groups]]
 name = "slopes"
-task = "onehot"
-probe = "input_gradient"
+task = "uniform_tokens"
+probe = "state_bytes"
 models = ["rnn", "gru", "lstm", "slow.py:build"]
 lengths = [20]
 width = 8
-seeds = 50
+seeds = {seeds}
 """
 SLOW = """
 import time
@@ -60,9 +60,9 @@ class Tally:
         )
 
 
-def prepare(folder: Path) -> None:
-    """Write the suite and its own model into a folder that runs are started in."""
-    (folder / "many.toml").write_text(SUITE)
+def prepare(folder: Path, *, seeds: int = 50) -> None:
+    """Write the suite, of four cells per seed, and its own model into a folder that runs are started in."""
+    (folder / "many.toml").write_text(SUITE.format(seeds=seeds))
     (folder / "slow.py").write_text(SLOW)
 
 
@@ -146,21 +146,23 @@ def interrupted(folder: Path, results: Path, *, kind: Kind, rng: random.Random, 
     """
     held = digests(results)
     process = start(folder, results)
-    moment = rng.uniform(0, 6) if rng.random() < 0.25 else None  # while it starts up, or with the records in sight
-    if moment is not None:
-        wait_for(lambda: process.poll() is not None, seconds=moment)
-    else:
+    if rng.random() < 0.25:  # while it starts up
+        wait_for(lambda: process.poll() is not None, seconds=rng.uniform(0, 4))
+    else:  # with cells under way
         wait_for(lambda: process.poll() is not None or len(digests(results)) > len(held), seconds=60)
-        wait_for(lambda: process.poll() is not None, seconds=rng.uniform(0, 2.5))
+        wait_for(lambda: process.poll() is not None, seconds=rng.uniform(0, 2))
     everybody = family(process)
     if process.poll() is None and kill(process, kind, rng):
         tally.kills[kind] += 1
-    if kind != "worker":
+    if kind == "worker":
+        for _ in range(2):
+            wait_for(lambda: process.poll() is not None, seconds=rng.uniform(0, 2))
+            tally.kills[kind] += process.poll() is None and kill(process, kind, rng)
+        assert process.wait(timeout=120) == 0, (folder / "run.log").read_text()[-3000:]
+    else:
         process.wait()
         left = not wait_for(lambda: not any(alive(member) for member in everybody[1:]), seconds=15)
         assert not left, "a worker outlived its parent"
-    else:
-        assert process.wait(timeout=120) == 0, (folder / "run.log").read_text()[-3000:]
     after = digests(results)
     tally.lost += len(set(held) - set(after))
     tally.changed += sum(after[name] != held[name] for name in set(held) & set(after))
