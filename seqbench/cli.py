@@ -48,7 +48,8 @@ MaxHours = Annotated[
     float | None,
     typer.Option("--max-hours", min=0.0, help="Begin nothing in this call that would not fit; trims nothing."),
 ]
-Executor = Annotated[str, typer.Option("--executor", help="How cells are run: pool or serial.")]
+Executor = Annotated[str, typer.Option("--executor", help="How cells are run: pool, serial or ray.")]
+Address = Annotated[str | None, typer.Option("--address", help="Of a Ray cluster; default: one on this machine.")]
 
 
 def main() -> NoReturn:
@@ -89,6 +90,7 @@ def run(
     tasks: Tasks = None,
     workers: Workers = None,
     executor: Executor = "pool",
+    address: Address = None,
     device: Device = "cpu",
     cell_minutes: Annotated[float, typer.Option(min=0.01, help="Wall limit of one cell, in minutes.")] = 30.0,
     retry: Annotated[list[str] | None, typer.Option(help="Try cells of this status again; may be repeated.")] = None,
@@ -105,6 +107,7 @@ def run(
         tasks=tasks,
         workers=workers,
         executor=executor,
+        address=address,
         device=device,
         cell_minutes=cell_minutes,
         retry=tuple(retry or ()),
@@ -337,6 +340,7 @@ def _run(
     tasks: Path | None = None,
     workers: int | None = None,
     executor: str = "pool",
+    address: str | None = None,
     device: str = "cpu",
     cell_minutes: float = 30.0,
     retry: tuple[str, ...] = (),
@@ -359,6 +363,7 @@ def _run(
         retry=conduct.statuses(retry),
         fit_hours=fit_hours,
         max_hours=max_hours,
+        address=address,
     )
     path = corpora.locate(corpus) if corpus else None
     try:

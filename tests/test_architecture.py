@@ -62,7 +62,7 @@ EXTERNAL = {
     2: {"pydantic", "filelock"},
     3: {"torch", "numpy", "pooch", "transformers"},
     4: {"torch", "numpy", "psutil", "pynvml"},
-    5: {"torch", "psutil"},
+    5: {"torch", "psutil", "ray"},
     6: {"numpy", "pandas", "scipy"},
     7: {"numpy", "pandas", "scipy", "seaborn", "matplotlib"},
     8: {"numpy", "pandas", "scipy", "seaborn", "matplotlib", "jinja2", "markupsafe"},

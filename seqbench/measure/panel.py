@@ -7,7 +7,7 @@ process share its memory layout and its thread placement, rounds of different pr
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import median
 
@@ -24,7 +24,7 @@ from seqbench.measure.rounds import Rounds
 from seqbench.measure.seeds import stream
 from seqbench.measure.workers import Lost, fresh_workers
 from seqbench.plan import Planned
-from seqbench.record import Measurement, ModelFacts, Series, Status
+from seqbench.record import Environment, Measurement, ModelFacts, Series, Status
 
 Panel = tuple[Planned, ...]
 
@@ -47,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a panel says about one of its cells."""
+    """What a panel says about one of its cells. environment: where it was timed; None: where the study was begun."""
 
     planned: Planned
     panel: str
@@ -56,6 +56,7 @@ class Finding:
     model: ModelFacts | None = None
     error: str | None = None
     seconds: float = 0.0
+    environment: Environment | None = None
 
 
 def measure(panel: Panel, process: int, *, context: Context) -> Part:
@@ -117,6 +118,32 @@ def run(
                     break
             seconds = (time.monotonic() - begun) / len(panel)
             yield from _failed(panel, *failure, seconds) if failure else findings(panel, parts, seconds=seconds)
+
+
+Alone = Callable[[Callable[[], list[Finding]]], tuple[list[Finding], Environment]]
+
+
+def run_elsewhere(
+    panels: Sequence[Panel],
+    *,
+    context: Context,
+    timeout_seconds: float,
+    admit: Callable[[Panel], bool] = lambda _panel: True,
+    alone: Alone,
+) -> Iterator[Finding]:
+    """Yield a finding per cell, one panel after another, each timed where `alone` runs it, in processes of its own."""
+    for panel in filter(admit, panels):
+        begun = time.monotonic()
+        try:
+            found, environment = alone(partial(_whole, panel, context, timeout_seconds))
+        except Lost as lost:
+            yield from _failed(panel, lost.status, lost.reason, (time.monotonic() - begun) / len(panel))
+            continue
+        yield from (replace(finding, environment=environment) for finding in found)
+
+
+def _whole(panel: Panel, context: Context, timeout_seconds: float) -> list[Finding]:
+    return list(run([panel], context=context, timeout_seconds=timeout_seconds))
 
 
 def findings(panel: Panel, parts: Sequence[Part], *, seconds: float) -> tuple[Finding, ...]:

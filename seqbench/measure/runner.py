@@ -60,7 +60,8 @@ def timed(finding: Finding, *, context: Context) -> Record:
     """Return the record of one cell of a panel."""
     inner = _Finding(status=finding.status, measurements=finding.measurements, model=finding.model, error=finding.error)
     record = _record(finding.planned, inner, context=context, seconds=finding.seconds)
-    return record.model_copy(update={"panel": finding.panel or None})
+    where = finding.environment or context.environment
+    return record.model_copy(update={"panel": finding.panel or None, "environment": where})
 
 
 def failed(planned: Planned, status: Status, reason: str, seconds: float, *, context: Context) -> Record:

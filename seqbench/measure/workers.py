@@ -39,12 +39,13 @@ ENDS_WITHIN_S = 5.0
 
 
 class Lost(Exception):
-    """The process did not live to give its result: how that is called in a record, and why."""
+    """The process did not live to give its result: how that is called in a record, why, and after which time."""
 
-    def __init__(self, status: Status, reason: str) -> None:
+    def __init__(self, status: Status, reason: str, *, seconds: float = 0.0) -> None:
         super().__init__(reason)
         self.status: Status = status
         self.reason = reason
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +123,16 @@ class Worker:
         while not self.finished():
             wait([self])
         now = self._running()
-        end, limit = now.end, now.limit
+        end, limit, seconds = now.end, now.limit, time.monotonic() - now.began
         if isinstance(end, _Returned):
             return end.value
         if isinstance(end, _Raised):
-            raise Lost(end.status, end.reason)
+            raise Lost(end.status, end.reason, seconds=seconds)
         if end == "over":
             self.kill()
-            raise Lost("timeout", f"stopped at its limit of {limit:g} s")
+            raise Lost("timeout", f"stopped at its limit of {limit:g} s", seconds=seconds)
         now.process.join(ENDS_WITHIN_S)  # its pipe closes a little before it is gone
-        raise Lost("crashed", f"the worker died: {_cause(self.kill())}")
+        raise Lost("crashed", f"the worker died: {_cause(self.kill())}", seconds=seconds)
 
     def call(self, call: Callable[[], Result], *, timeout_seconds: float) -> Result:
         """Return what a call returns in the process.
@@ -141,11 +142,6 @@ class Worker:
         self.begin(call, timeout_seconds=timeout_seconds)
         returned: Result = self.result()
         return returned
-
-    @property
-    def seconds(self) -> float:
-        """Return for how long the last call has run."""
-        return time.monotonic() - self._running().began
 
     @property
     def seconds_left(self) -> float:

@@ -229,7 +229,10 @@ def test_a_second_writer_is_told_to_wait(tmp_path):
     process.start()
     holding.wait(30)
     try:
-        with pytest.raises(StudyLocked, match=rf"another seqbench run \(process {process.pid}\) is writing into"), store.locked(tmp_path):
+        with (
+            pytest.raises(StudyLocked, match=rf"another seqbench run \(process {process.pid}\) is writing into"),
+            store.locked(tmp_path),
+        ):
             pass
     finally:
         release.set()

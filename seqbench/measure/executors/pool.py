@@ -36,9 +36,8 @@ def execute(work: Work, cells: Sequence[Planned]) -> Iterator[Record]:
 
 
 def _record(work: Work, planned: Planned, worker: Worker) -> Record:
-    seconds = worker.seconds
     try:
         record: Record = worker.result()
     except Lost as lost:
-        return work.failed(planned, lost.status, lost.reason, seconds)
+        return work.failed(planned, lost.status, lost.reason, lost.seconds)
     return record
