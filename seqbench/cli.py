@@ -25,7 +25,7 @@ app = typer.Typer(
 corpus_app = typer.Typer(
     help="Real texts: list the known ones, fetch one, or look at any file or folder.", no_args_is_help=True
 )
-results_app = typer.Typer(help="Study folders: prove that one is complete.", no_args_is_help=True)
+results_app = typer.Typer(help="Study folders: prove one complete, merge, pack.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(results_app, name="results")
 
@@ -292,6 +292,41 @@ def corpus_info(
     by = corpora.split_of(path, split)
     row = text.facts(path, corpora.identify(path, name=corpora.name_of(name)), by=by)
     terminal.listing([row] if as_json else terminal.upright(row), as_json=as_json)
+
+
+@results_app.command("merge")
+def results_merge(
+    sources: Annotated[list[Path], typer.Argument(help="Two or more study folders of one study.")], results: Results
+) -> None:
+    """Unite what several people ran of one study; exit code 4 when something disagrees, which is listed."""
+    from seqbench import merging, terminal
+
+    merged = merging.merge(sources, results)
+    for line in merged.conflicts:
+        typer.echo(line)
+    terminal.say(f"{terminal.count(merged.written, 'record')} written, {merged.shared} in more than one folder")
+    if merged.conflicts:
+        raise typer.Exit(CHECK_FAILED)
+
+
+@results_app.command("pack")
+def results_pack(
+    results: Results, out: Annotated[Path, typer.Option("--out", help="The file to write, as study.parquet.")]
+) -> None:
+    """Write a study into one Parquet file with a manifest of hashes, and print the sha256 of that manifest."""
+    from seqbench import packing
+
+    typer.echo(packing.pack(results, out))
+
+
+@results_app.command("unpack")
+def results_unpack(
+    file: Annotated[Path, typer.Argument(help="A pack that `results pack` wrote.")], results: Results
+) -> None:
+    """Write the files of a pack into a new study folder, byte for byte, after every hash was checked."""
+    from seqbench import packing, terminal
+
+    terminal.say(f"{terminal.count(packing.unpack(file, results), 'record')} in {results}")
 
 
 @results_app.command("validate")

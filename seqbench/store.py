@@ -47,16 +47,20 @@ class Contents:
         On each machine that is the last attempt, by number and then by when it finished; of several machines' it is
         the one that finished last. Names of folders decide nothing.
         """
+        found: dict[str, Record] = {}
+        for (fingerprint, _), entry in sorted(self.latest().items(), key=lambda item: _when(item[1])):
+            found[fingerprint] = entry
+        return found
+
+    def latest(self) -> dict[tuple[str, str], Record]:
+        """Return the last attempt at every cell on every machine, by fingerprint and machine."""
         last: dict[tuple[str, str], tuple[int, Record]] = {}
         for name, entry in self.records:
             key, number = (entry.fingerprint, entry.environment.machine), _number(name)
             before = last.get(key)
             if before is None or (number, entry.finished) >= (before[0], before[1].finished):
                 last[key] = number, entry
-        found: dict[str, Record] = {}
-        for (fingerprint, _), (_, entry) in sorted(last.items(), key=lambda item: _when(item[1][1])):
-            found[fingerprint] = entry
-        return found
+        return {key: entry for key, (_, entry) in last.items()}
 
     def of(self, planned: Iterable[Planned]) -> dict[Cell, Record]:
         """Return the accepted record of every planned cell that has one, by cell."""
@@ -108,12 +112,12 @@ def create_study(folder: Path, study: Study) -> None:
     Raises StudyMismatch when it holds another one, StoreError when the folder cannot be written.
     """
     if not (folder / STUDY_FILE).exists():
-        _write_new(folder / STUDY_FILE, study.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+        write_new(folder / STUDY_FILE, study.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
         return
     held = open_study(folder)
     if held != study:
         raise StudyMismatch(
-            f"{folder} holds another study ({_difference(held, study)}); give another --results, or ask for the same"
+            f"{folder} holds another study ({difference(held, study)}); give another --results, or ask for the same"
         )
 
 
@@ -149,6 +153,8 @@ def save(folder: Path, entry: Record) -> Path:
 
     Raises StoreError when it cannot be written.
     """
+    if entry.environment.machine != slug(entry.environment.machine):
+        raise StoreError(f"{entry.environment.machine!r} is no name of a machine; write letters, digits and @=,._+-")
     place = folder / entry.environment.machine / entry.cell.task / slug(entry.cell.model)
     stem = _stem(entry.cell, entry.fingerprint)
     try:
@@ -157,7 +163,7 @@ def save(folder: Path, entry: Record) -> Path:
     except OSError as error:
         raise _not_writable(place, error) from error
     path = place / f"{stem}-a{max(taken, default=0) + 1:02d}.json"
-    _write_new(path, record.sealed(record.to_json(entry)))
+    write_new(path, record.sealed(record.to_json(entry)))
     return path
 
 
@@ -246,6 +252,15 @@ def slug(model: str) -> str:
     return re.sub(r"[^A-Za-z0-9@=,._+-]", "_", model).lstrip(".") or "_"
 
 
+def stands_right(name: str, entry: Record) -> bool:
+    """Return whether a file of this name, relative to the study folder, is where a record stands by its content."""
+    place = f"{slug(entry.environment.machine)}/{entry.cell.task}/{slug(entry.cell.model)}"
+    path = PurePosixPath(name)
+    stem = _ATTEMPT.fullmatch(path.stem)
+    own = stem is not None and stem[1] == _stem(entry.cell, entry.fingerprint)
+    return own and name == f"{place}/{path.stem}.json" and entry.environment.machine == slug(entry.environment.machine)
+
+
 def _faults(name: str, entry: Record, planned: dict[str, Cell], study: Study) -> Iterator[str]:
     cell = planned.get(entry.fingerprint)
     if cell is None:
@@ -254,8 +269,7 @@ def _faults(name: str, entry: Record, planned: dict[str, Cell], study: Study) ->
         yield f"{name}: its cell is not the one that its fingerprint stands for"
     if entry.preregistration != study.preregistration_sha256:
         yield f"{name}: was made under another pre-registration"
-    expected = f"{entry.environment.machine}/{entry.cell.task}/{slug(entry.cell.model)}/"
-    if not name.startswith(expected + _stem(entry.cell, entry.fingerprint) + "-a"):
+    if not stands_right(name, entry):
         yield f"{name}: stands in the wrong place"
 
 
@@ -351,7 +365,7 @@ def _read(path: Path, name: str) -> Record:
         raise CorruptRecord(f"{name}: cannot be read ({error.strerror}); move it away or mend it") from error
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def write_new(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, and never replaces another."""
     part = path.with_suffix(_PART)
     try:
@@ -386,7 +400,7 @@ def _not_readable(place: Path, error: OSError) -> StoreError:
     return StoreError(f"{place} cannot be read ({error.strerror}); check its name and permissions")
 
 
-def _difference(held: Study, asked: Study) -> str:
+def difference(held: Study, asked: Study) -> str:
     """Return the first key that differs, as a path through `study.json`, with both of its values."""
     path, mine, other = _first_difference(*(study.model_dump(mode="json", by_alias=True) for study in (held, asked)))
     return f"{'.'.join(path)}: {_shown(mine)}, asked for {_shown(other)}"

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "seqbench"
 ROWS = (
     ("errors",),
     ("registry", "variant", "cell", "record", "cards", "corpus", "preregistration"),
-    ("tuning", "suite", "plan", "costs", "priority", "fitting", "summary", "store"),
+    ("tuning", "suite", "plan", "costs", "priority", "fitting", "summary", "store", "merging", "packing"),
     ("measure.seeds", "measure.generators", "measure.corpora", "measure.models", "measure.matching"),
     (
         "measure.training",
@@ -59,7 +59,7 @@ ROWS = (
 EXTERNAL = {
     0: set(),
     1: {"pydantic"},
-    2: {"pydantic", "filelock"},
+    2: {"pydantic", "filelock", "pyarrow"},
     3: {"torch", "numpy", "pooch", "transformers"},
     4: {"torch", "numpy", "psutil", "pynvml"},
     5: {"torch", "psutil", "ray"},
