@@ -158,19 +158,25 @@ def plan(
 
 
 @app.command()
-def status(results: Results, as_json: Json = False) -> None:
-    """Print how far a study is: cells by status, what was trimmed, and files that cannot be used."""
+def status(
+    results: Results,
+    as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds until all is done.")] = False,
+    workers: Workers = None,
+) -> None:
+    """Print how far a study is: cells by status, rate and time left, what was trimmed, files that cannot be used."""
+    from seqbench import following, store, terminal
     from seqbench import plan as planning
-    from seqbench import store, terminal
     from seqbench import summary as summing
 
     study = store.open_study(results)
-    held = store.contents(results)
-    rows = summing.progress(planning.planned(study), held.accepted())
-    terminal.listing(rows, as_json=as_json)
-    if not as_json:
-        _print_left_out(study)
-    for item in held.broken:
+    if as_json:
+        terminal.listing(summing.progress(planning.planned(study), store.contents(results).accepted()), as_json=True)
+        return
+    view = following.View(planning.planned(study), read=lambda: store.contents(results), workers=workers)
+    terminal.follow(view.look, seconds=3.0, done=lambda: not watch or view.complete)
+    _print_left_out(study)
+    for item in view.held.broken:
         terminal.say(f"broken: {item.reason}")
 
 

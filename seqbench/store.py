@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -75,7 +76,10 @@ def open_study(folder: Path) -> Study:
     """
     path = folder / STUDY_FILE
     try:
-        if path.stat().st_size > plan.LARGEST_STUDY_BYTES:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise StoreError(f"{path} is no plain file; put the study's own file there")
+        if facts.st_size > plan.LARGEST_STUDY_BYTES:
             raise StoreError(f"{path}: larger than 64 MiB, so not written by seqbench; move it away")
         return Study.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -358,7 +362,10 @@ def _read(path: Path, name: str) -> Record:
     if not _number(name):
         raise CorruptRecord(f"{name}: not named as an attempt; move the file away")
     try:
-        if path.stat().st_size > record.LARGEST_FILE_BYTES:
+        facts = path.lstat()
+        if not stat.S_ISREG(facts.st_mode):  # a link may lead out of the folder, a pipe or a device has no end
+            raise CorruptRecord(f"{name}: a link or no plain file; put the record itself there")
+        if facts.st_size > record.LARGEST_FILE_BYTES:
             raise CorruptRecord(f"{name}: larger than 64 MiB, so no record; move the file away")
         return record.from_json(path.read_bytes(), source=name)
     except OSError as error:

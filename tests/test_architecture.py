@@ -15,7 +15,7 @@ PACKAGE = ROOT / "seqbench"
 ROWS = (
     ("errors",),
     ("registry", "variant", "cell", "record", "cards", "corpus", "preregistration"),
-    ("tuning", "suite", "plan", "costs", "priority", "fitting", "summary", "store", "merging", "packing"),
+    ("tuning", "suite", "plan", "costs", "priority", "fitting", "summary", "store", "merging", "packing", "following"),
     ("measure.seeds", "measure.generators", "measure.corpora", "measure.models", "measure.matching"),
     (
         "measure.training",

@@ -129,7 +129,7 @@ def repacked(source, out, *, rows=lambda rows: rows, manifest=lambda value: valu
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil.json", "/tmp/evil.json", "m/../../evil.json", "m/uniform_tokens/rnn/../../../../e-a01.json", "x\0.json"],
+    ["../evil.json", "/evil.json", "m/../../evil.json", "m/uniform_tokens/rnn/../../../../e-a01.json", "x\0.json"],
 )
 def test_no_name_of_a_pack_leaves_the_folder(tmp_path, tiny_study, name):
     """Names upwards, absolute ones and impossible ones are refused, although their hashes fit."""
