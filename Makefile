@@ -9,13 +9,17 @@ ifeq ($(SEQBENCH_TEST_CORPORA),)
 unexport SEQBENCH_TEST_CORPORA
 endif
 
-.PHONY: quickstart test check report clean
+.PHONY: quickstart test soak check report clean
 
 quickstart: .venv/installed   ## run the quick suite and render its report
 	$(BIN)/seqbench quickstart
 
 test: .venv/installed-dev     ## every test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+soak: .venv/installed-dev     ## a hundred kills and 10,000 inputs per reader; about half an hour on two quiet cores
+	OMP_NUM_THREADS=1 SEQBENCH_SOAK_KILLS=100 SEQBENCH_FUZZ_EXAMPLES=10000 \
+	  nice -n 5 $(BIN)/pytest -q tests/faults tests/unit/test_hostile_input.py
 
 check: .venv/installed-dev    ## lint, format, types, the law of imports
 	$(BIN)/ruff check .

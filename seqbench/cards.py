@@ -1,5 +1,6 @@
 """Task cards: one TOML file per task, data only. What a card does not know is refused by name."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -15,6 +16,10 @@ from seqbench.record import place, reason
 from seqbench.registry import unknown
 
 LARGEST_FILE_BYTES = 2**20
+_DEEP_KEY = re.compile(
+    r"""(?:^|[{,\[])[ \t]*+(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""", re.MULTILINE
+)
+"""tomllib takes time with the square of a dotted key's parts and more: 4,000 parts are a second, 50,000 have no end."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -102,9 +107,14 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises InvalidInput when it cannot be read, is too large or is not TOML.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise InvalidInput(f"{path.name}: no plain file; give a file of TOML")
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise InvalidInput(f"{path.name}: larger than 1 MiB; cards and suites are short files")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if _DEEP_KEY.search(text):
+            raise InvalidInput(f"{path.name}: a key of 50 parts or more; cards and suites have keys of a few")
+        return tomllib.loads(text)
     except OSError as error:
         raise InvalidInput(f"{path.name}: cannot be read ({error.strerror}); check the file") from error
     except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or a number of thousands of digits

@@ -27,7 +27,7 @@ app = typer.Typer(
 corpus_app = typer.Typer(
     help="Real texts: list the known ones, fetch one, or look at any file or folder.", no_args_is_help=True
 )
-results_app = typer.Typer(help="Study folders: prove that one is complete.", no_args_is_help=True)
+results_app = typer.Typer(help="Study folders: prove one complete, merge, pack.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(results_app, name="results")
 
@@ -50,7 +50,8 @@ MaxHours = Annotated[
     float | None,
     typer.Option("--max-hours", min=0.0, help="Begin nothing in this call that would not fit; trims nothing."),
 ]
-Executor = Annotated[str, typer.Option("--executor", help="How cells are run: pool or serial.")]
+Executor = Annotated[str, typer.Option("--executor", help="How cells are run: pool, serial or ray.")]
+Address = Annotated[str | None, typer.Option("--address", help="Of a Ray cluster; default: one on this machine.")]
 
 
 def main() -> NoReturn:
@@ -91,6 +92,7 @@ def run(
     tasks: Tasks = None,
     workers: Workers = None,
     executor: Executor = "pool",
+    address: Address = None,
     device: Device = "cpu",
     cell_minutes: Annotated[float, typer.Option(min=0.01, help="Wall limit of one cell, in minutes.")] = 30.0,
     retry: Annotated[list[str] | None, typer.Option(help="Try cells of this status again; may be repeated.")] = None,
@@ -107,6 +109,7 @@ def run(
         tasks=tasks,
         workers=workers,
         executor=executor,
+        address=address,
         device=device,
         cell_minutes=cell_minutes,
         retry=tuple(retry or ()),
@@ -157,19 +160,25 @@ def plan(
 
 
 @app.command()
-def status(results: Results, as_json: Json = False) -> None:
-    """Print how far a study is: cells by status, what was trimmed, and files that cannot be used."""
+def status(
+    results: Results,
+    as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds until all is done.")] = False,
+    workers: Workers = None,
+) -> None:
+    """Print how far a study is: cells by status, rate and time left, what was trimmed, files that cannot be used."""
+    from seqbench import following, store, terminal
     from seqbench import plan as planning
-    from seqbench import store, terminal
     from seqbench import summary as summing
 
     study = store.open_study(results)
-    held = store.contents(results)
-    rows = summing.progress(planning.planned(study), held.accepted())
-    terminal.listing(rows, as_json=as_json)
-    if not as_json:
-        _print_left_out(study)
-    for item in held.broken:
+    if as_json:
+        terminal.listing(summing.progress(planning.planned(study), store.contents(results).accepted()), as_json=True)
+        return
+    view = following.View(planning.planned(study), read=lambda: store.contents(results), workers=workers)
+    terminal.follow(view.look, seconds=3.0, done=lambda: not watch or view.complete)
+    _print_left_out(study)
+    for item in view.held.broken:
         terminal.say(f"broken: {item.reason}")
 
 
@@ -370,9 +379,44 @@ def corpus_info(
     terminal.listing([row] if as_json else terminal.upright(row), as_json=as_json)
 
 
+@results_app.command("merge")
+def results_merge(
+    sources: Annotated[list[Path], typer.Argument(help="Two or more study folders of one study.")], results: Results
+) -> None:
+    """Unite what several people ran of one study; exit code 4 when something disagrees, which is listed."""
+    from seqbench import merging, terminal
+
+    merged = merging.merge(sources, results)
+    for line in merged.conflicts:
+        typer.echo(line)
+    terminal.say(f"{terminal.count(merged.written, 'record')} written, {merged.shared} in more than one folder")
+    if merged.conflicts:
+        raise typer.Exit(CHECK_FAILED)
+
+
+@results_app.command("pack")
+def results_pack(
+    results: Results, out: Annotated[Path, typer.Option("--out", help="The file to write, as study.parquet.")]
+) -> None:
+    """Write a study into one Parquet file with a manifest of hashes, and print the sha256 of that manifest."""
+    from seqbench import packing
+
+    typer.echo(packing.pack(results, out))
+
+
+@results_app.command("unpack")
+def results_unpack(
+    file: Annotated[Path, typer.Argument(help="A pack that `results pack` wrote.")], results: Results
+) -> None:
+    """Write the files of a pack into a new study folder, byte for byte, after every hash was checked."""
+    from seqbench import packing, terminal
+
+    terminal.say(f"{terminal.count(packing.unpack(file, results), 'record')} in {results}")
+
+
 @results_app.command("validate")
 def results_validate(results: Results) -> None:
-    """Prove that a study is complete and sound, or list every fault; exit code 1 when there is one."""
+    """Prove that a study is complete and sound, or list every fault; exit code 4 when there is one."""
     from seqbench import plan as planning
     from seqbench import store, terminal
 
@@ -382,7 +426,7 @@ def results_validate(results: Results) -> None:
     planned = len(planning.planned(store.open_study(results)))
     if faults:
         typer.echo(f"{terminal.count(len(faults), 'fault')} in {results}")
-        raise typer.Exit(ERROR)
+        raise typer.Exit(CHECK_FAILED)
     cells = terminal.count(planned, "planned cell")
     typer.echo(f"complete: {cells}, each with exactly one accepted record; no broken file")
 
@@ -416,6 +460,7 @@ def _run(
     tasks: Path | None = None,
     workers: int | None = None,
     executor: str = "pool",
+    address: str | None = None,
     device: str = "cpu",
     cell_minutes: float = 30.0,
     retry: tuple[str, ...] = (),
@@ -437,6 +482,7 @@ def _run(
         retry=conduct.statuses(retry),
         fit_hours=fit_hours,
         max_hours=max_hours,
+        address=address,
     )
     _conduct(study, results, settings=settings, corpus_path=corpora.locate(corpus) if corpus else None)
 

@@ -1,6 +1,8 @@
 """A record: what came out of one attempt at one cell. Facts only; nobody edits one."""
 
+import hashlib
 import json
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -27,6 +29,9 @@ LARGEST_FILE_BYTES = 64 * 2**20
 
 Status = Literal["ok", "diverged", "unsolved", "timeout", "oom", "crashed", "contended", "structural", "error"]
 Lane = Literal["exclusive", "shared"]
+
+_SEAL = ',\n "sha256": "{}"\n}}\n'
+_SEALED = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\n\Z')
 
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From an older major to the next one: pure functions, one golden fixture each. There is no older major yet."""
@@ -272,15 +277,27 @@ def to_json(record: Record) -> bytes:
     return record.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
 
 
+def sealed(content: bytes) -> bytes:
+    """Return the file content of a record with its own sha256 as the last entry, by which an edit is found out."""
+    return content.removesuffix(b"\n}\n") + _SEAL.format(hashlib.sha256(content).hexdigest()).encode()
+
+
 def from_json(content: bytes, *, source: str) -> Record:
     """Return the record in a file's content; `source` names the file in errors.
 
-    Raises CorruptRecord when it is no record, or one of a newer schema.
+    Raises CorruptRecord when it is no record, one of a newer schema, or one whose seal does not fit.
     """
+    if (seal := _SEALED.search(content, max(0, len(content) - 100))) is not None:
+        content = content[: seal.start()] + b"\n}\n"
+        if hashlib.sha256(content).hexdigest().encode() != seal[1]:
+            raise CorruptRecord(f"{source}: {_EDITED}")
     try:
         return Record.model_validate_json(content)
     except ValidationError as error:
         raise CorruptRecord(f"{source}: {_reason(content, error)}") from error
+
+
+_EDITED = "edited since it was written (its sha256 does not fit); restore it, or move it away and run again"
 
 
 def _reason(content: bytes, error: ValidationError) -> str:
@@ -293,6 +310,8 @@ def _reason(content: bytes, error: ValidationError) -> str:
         return f"no seqbench record (schema {schema!r}, expected {SCHEMA!r}); move the file away"
     if schema != SCHEMA:
         return f"schema {schema!r} is newer than this version of seqbench reads ({SCHEMA!r}); upgrade seqbench"
+    if "sha256" in read:
+        return _EDITED
     return f"not a valid record: {problems(error)}; move the file away and run again"
 
 

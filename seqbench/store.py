@@ -3,12 +3,13 @@
 import gc
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +24,8 @@ from seqbench.record import Environment, Record, Status
 
 STUDY_FILE = "study.json"
 _PART, _JSON = ".part", ".json"
+_HOLDER = ".lock-holder"
+"""Beside the lock, not in it: taking a lock may empty its file."""
 _ATTEMPT = re.compile(r"(L[0-9]{5,8}-s[0-9]{1,10}(?:-[a-z][a-z0-9_]*)?-[0-9a-f]{6})-a(0[1-9]|[1-9][0-9]{1,5})")
 """The name of an attempt's file without its suffix: what was measured, and which attempt it is."""
 
@@ -52,16 +55,20 @@ class Contents:
 
     @cached_property
     def _accepted(self) -> Mapping[str, Record]:
+        found: dict[str, Record] = {}
+        for (fingerprint, _), entry in sorted(self.latest().items(), key=lambda item: _when(item[1])):
+            found[fingerprint] = entry
+        return MappingProxyType(found)
+
+    def latest(self) -> dict[tuple[str, str], Record]:
+        """Return the last attempt at every cell on every machine, by fingerprint and machine."""
         last: dict[tuple[str, str], tuple[int, Record]] = {}
         for name, entry in self.records:
             key, number = (entry.fingerprint, entry.environment.machine), _number(name)
             before = last.get(key)
             if before is None or (number, entry.finished) >= (before[0], before[1].finished):
                 last[key] = number, entry
-        found: dict[str, Record] = {}
-        for (fingerprint, _), (_, entry) in sorted(last.items(), key=lambda item: _when(item[1][1])):
-            found[fingerprint] = entry
-        return MappingProxyType(found)
+        return {key: entry for key, (_, entry) in last.items()}
 
     def of(self, planned: Iterable[Planned]) -> dict[Cell, Record]:
         """Return the accepted record of every planned cell that has one, by cell."""
@@ -76,7 +83,10 @@ def open_study(folder: Path) -> Study:
     """
     path = folder / STUDY_FILE
     try:
-        if path.stat().st_size > plan.LARGEST_STUDY_BYTES:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise StoreError(f"{path} is no plain file; put the study's own file there")
+        if facts.st_size > plan.LARGEST_STUDY_BYTES:
             raise StoreError(f"{path}: larger than 64 MiB, so not written by seqbench; move it away")
         return Study.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -113,12 +123,12 @@ def create_study(folder: Path, study: Study) -> None:
     Raises StudyMismatch when it holds another one, StoreError when the folder cannot be written.
     """
     if not (folder / STUDY_FILE).exists():
-        _write_new(folder / STUDY_FILE, study.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+        write_new(folder / STUDY_FILE, study.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
         return
     held = open_study(folder)
     if held != study:
         raise StudyMismatch(
-            f"{folder} holds another study ({_difference(held, study)}); give another --results, or ask for the same"
+            f"{folder} holds another study ({difference(held, study)}); give another --results, or ask for the same"
         )
 
 
@@ -155,6 +165,8 @@ def save(folder: Path, entry: Record) -> Path:
 
     Raises StoreError when it cannot be written.
     """
+    if entry.environment.machine != slug(entry.environment.machine):
+        raise StoreError(f"{entry.environment.machine!r} is no name of a machine; write letters, digits and @=,._+-")
     place = folder / entry.environment.machine / entry.cell.task / slug(entry.cell.model)
     stem = _stem(entry.cell, entry.fingerprint)
     try:
@@ -163,7 +175,7 @@ def save(folder: Path, entry: Record) -> Path:
     except OSError as error:
         raise _not_writable(place, error) from error
     path = place / f"{stem}-a{max(taken, default=0) + 1:02d}.json"
-    _write_new(path, record.to_json(entry))
+    write_new(path, record.sealed(record.to_json(entry)))
     return path
 
 
@@ -179,14 +191,32 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise StudyLocked(
-            f"another seqbench run is writing into {folder}; wait for it, or give another --results"
+            f"another seqbench run{_holder(folder)} is writing into {folder}; wait for it, or give another --results"
         ) from None
     except OSError as error:
         raise _not_writable(folder, error) from error
     try:
+        _note_holder(folder)
         yield
     finally:
         lock.release()
+
+
+def _note_holder(folder: Path) -> None:
+    try:
+        (folder / _HOLDER).write_text(f"{os.getpid()}\n", encoding="ascii")
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _holder(folder: Path) -> str:
+    """Return which process holds the lock, as a part of a sentence; nothing where it has not said so."""
+    try:
+        with (folder / _HOLDER).open(encoding="ascii") as file:
+            told = file.read(32).strip()
+    except (OSError, ValueError):
+        return ""
+    return f" (process {told})" if told.isdecimal() else ""
 
 
 def sweep(folder: Path) -> None:
@@ -234,6 +264,15 @@ def slug(model: str) -> str:
     return re.sub(r"[^A-Za-z0-9@=,._+-]", "_", model).lstrip(".") or "_"
 
 
+def stands_right(name: str, entry: Record) -> bool:
+    """Return whether a file of this name, relative to the study folder, is where a record stands by its content."""
+    place = f"{slug(entry.environment.machine)}/{entry.cell.task}/{slug(entry.cell.model)}"
+    path = PurePosixPath(name)
+    stem = _ATTEMPT.fullmatch(path.stem)
+    own = stem is not None and stem[1] == _stem(entry.cell, entry.fingerprint)
+    return own and name == f"{place}/{path.stem}.json" and entry.environment.machine == slug(entry.environment.machine)
+
+
 def _faults(name: str, entry: Record, planned: dict[str, Cell], study: Study) -> Iterator[str]:
     cell = planned.get(entry.fingerprint)
     if cell is None:
@@ -242,8 +281,7 @@ def _faults(name: str, entry: Record, planned: dict[str, Cell], study: Study) ->
         yield f"{name}: its cell is not the one that its fingerprint stands for"
     if entry.preregistration != study.preregistration_sha256:
         yield f"{name}: was made under another pre-registration"
-    expected = f"{entry.environment.machine}/{entry.cell.task}/{slug(entry.cell.model)}/"
-    if not name.startswith(expected + _stem(entry.cell, entry.fingerprint) + "-a"):
+    if not stands_right(name, entry):
         yield f"{name}: stands in the wrong place"
 
 
@@ -366,7 +404,10 @@ def _read(path: str, name: str) -> Record:
     if _attempt(name) is None:
         raise CorruptRecord(f"{name}: not named as an attempt; move the file away")
     try:
-        if os.stat(path).st_size > record.LARGEST_FILE_BYTES:  # noqa: PTH116 - a Path for each of many files takes longer than reading them
+        facts = os.lstat(path)  # a Path for each of many files takes longer than reading them
+        if not stat.S_ISREG(facts.st_mode):  # a link may lead out of the folder, a pipe or a device has no end
+            raise CorruptRecord(f"{name}: a link or no plain file; put the record itself there")
+        if facts.st_size > record.LARGEST_FILE_BYTES:
             raise CorruptRecord(f"{name}: larger than 64 MiB, so no record; move the file away")
         with open(path, "rb") as file:  # noqa: PTH123
             return record.from_json(file.read(), source=name)
@@ -374,7 +415,7 @@ def _read(path: str, name: str) -> Record:
         raise CorruptRecord(f"{name}: cannot be read ({error.strerror}); move it away or mend it") from error
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def write_new(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, and never replaces another."""
     part = path.with_suffix(_PART)
     try:
@@ -388,6 +429,8 @@ def _write_new(path: Path, content: bytes) -> None:
         part.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)  # on a full disk its half would take the room that is left
         raise _not_writable(path.parent, error) from error
 
 
@@ -407,7 +450,7 @@ def _not_readable(place: Path, error: OSError) -> StoreError:
     return StoreError(f"{place} cannot be read ({error.strerror}); check its name and permissions")
 
 
-def _difference(held: Study, asked: Study) -> str:
+def difference(held: Study, asked: Study) -> str:
     """Return the first key that differs, as a path through `study.json`, with both of its values."""
     path, mine, other = _first_difference(*(study.model_dump(mode="json", by_alias=True) for study in (held, asked)))
     return f"{'.'.join(path)}: {_shown(mine)}, asked for {_shown(other)}"

@@ -104,3 +104,19 @@ def progress(entries: Sequence[Planned], held: Mapping[str, Record]) -> list[dic
         counts[name] = counts.get(name, 0) + 1
     shown = sorted(counts.items(), key=lambda item: (item[0] == "missing", item[0] != "ok", item[0]))
     return [{"name": name, "cells": count} for name, count in shown] + [{"name": "planned", "cells": len(entries)}]
+
+
+def time_left(
+    entries: Sequence[Planned], held: Mapping[str, Record], *, costs: Costs, workers: int, brought: int, seconds: float
+) -> str:
+    """Return in one line what is left of a study, at which rate it goes, and how long the rest takes by stored costs.
+
+    brought: records that came within the last `seconds`; 0 seconds where nobody has watched yet.
+    """
+    left = [entry for entry in entries if entry.fingerprint not in held]
+    if not left:
+        return f"complete: {len(entries)} cells"
+    rate = f", {60 * brought / seconds:.1f} cells a minute" if seconds > 0 else ""
+    rest = costs.wall_seconds(left, workers=workers)
+    time = f"about {rest / 60:.1f} min by stored costs on {workers} workers"
+    return f"{len(left)} of {len(entries)} cells left{rate}, {time}"

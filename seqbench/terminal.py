@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -23,13 +24,32 @@ def listing(rows: Sequence[Row], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(list(rows), indent=1, ensure_ascii=False))  # noqa: T201 - standard output is the product
         return
+    console().print(_table(rows))
+
+
+def follow(look: Callable[[], tuple[Sequence[Row], str]], *, seconds: float, done: Callable[[], bool]) -> None:
+    """Show rows and a line, looked at anew until it is done, every so many seconds; once beyond a terminal."""
+    rows, line = look()
+    out = console()
+    if not out.is_terminal:
+        out.print(_table(rows))
+        say(line)
+        return
+    with Live(Group(_table(rows), Text(line)), console=out, auto_refresh=False) as shown:
+        while not done():
+            time.sleep(seconds)
+            rows, line = look()
+            shown.update(Group(_table(rows), Text(line)), refresh=True)
+
+
+def _table(rows: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0] if rows else ():
         numeric = all(isinstance(row[name], int | float) for row in rows)
         table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_shown(value)) for value in row.values()))
-    console().print(table)
+    return table
 
 
 def upright(row: Row) -> list[Row]:

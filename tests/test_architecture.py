@@ -15,7 +15,7 @@ PACKAGE = ROOT / "seqbench"
 ROWS = (
     ("errors",),
     ("registry", "variant", "cell", "record", "cards", "corpus", "preregistration"),
-    ("tuning", "suite", "plan", "costs", "priority", "fitting", "summary", "store"),
+    ("tuning", "suite", "plan", "costs", "priority", "fitting", "summary", "store", "merging", "packing", "following"),
     ("measure.seeds", "measure.generators", "measure.corpora", "measure.models", "measure.matching"),
     (
         "measure.training",
@@ -29,6 +29,7 @@ ROWS = (
     ),
     (
         "measure.environment",
+        "measure.workers",
         "measure.executors",
         "measure.prepare",
         "measure.calibrate",
@@ -60,10 +61,10 @@ ROWS = (
 EXTERNAL = {
     0: set(),
     1: {"pydantic"},
-    2: {"pydantic", "filelock"},
+    2: {"pydantic", "filelock", "pyarrow"},
     3: {"torch", "numpy", "pooch", "transformers"},
     4: {"torch", "numpy", "psutil", "pynvml"},
-    5: {"torch", "psutil", "pebble"},
+    5: {"torch", "psutil", "ray"},
     6: {"numpy", "pandas", "scipy"},
     7: {"numpy", "pandas", "scipy", "seaborn", "matplotlib"},
     8: {"numpy", "pandas", "scipy", "seaborn", "matplotlib", "jinja2", "markupsafe"},

@@ -238,7 +238,7 @@ def test_a_corrupt_record_is_reported_and_run_again(tmp_path, tiny_study):
     conduct.conduct(tiny_study, results, settings=conduct.Settings(executor="serial"))
     victim = records(results)[0]
     victim.write_text('{"schema": "seqbench.record/1"')
-    told = seqbench("results", "validate", "--results", results, expect=1).stdout
+    told = seqbench("results", "validate", "--results", results, expect=4).stdout
     assert f"broken: {victim.relative_to(results).as_posix()}: not JSON" in told
     victim.unlink()
     conduct.conduct(tiny_study, results, settings=conduct.Settings(executor="serial"))

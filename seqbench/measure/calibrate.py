@@ -12,10 +12,10 @@ import torch
 from seqbench.cell import Cell
 from seqbench.costs import kind_of_steps
 from seqbench.measure import training
-from seqbench.measure.executors.pool import Lost, fresh_processes, result_of
 from seqbench.measure.prepare import Context, prepare
 from seqbench.measure.probes import PROBES
 from seqbench.measure.seeds import stream
+from seqbench.measure.workers import Lost, fresh_workers
 from seqbench.plan import Planned
 
 STEPS = 3
@@ -33,11 +33,11 @@ def calibrate(
     """
     kinds = {kind_of_steps(entry.cell): entry.cell for entry in entries if is_timed(entry.cell)}
     found = []
-    with fresh_processes(1, threads=1) as (pool,):
+    with fresh_workers(1, threads=1) as (worker,):
         for cell in kinds.values():
-            future = pool.schedule(partial(step_seconds, cell, context=context), timeout=timeout_seconds)
+            call = partial(step_seconds, cell, context=context)
             try:
-                found.append((cell, result_of(future, timeout_seconds=timeout_seconds)))
+                found.append((cell, worker.call(call, timeout_seconds=timeout_seconds)))
             except Lost:
                 continue
     return tuple(found)

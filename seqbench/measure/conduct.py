@@ -43,6 +43,7 @@ TRIED_TWICE: frozenset[Status] = frozenset({"crashed", "oom", "contended"})
 class Settings:
     """How to run: executor by name, processes at a time, wall limit of one cell, device, statuses to try again.
 
+    address: of the cluster that the executor is to use; None: this machine.
     fit_hours: trim a new study so that all of it fits. max_hours: begin nothing in this call that would not fit.
     """
 
@@ -53,6 +54,7 @@ class Settings:
     retry: tuple[Status, ...] = ()
     fit_hours: float | None = None
     max_hours: float | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,12 @@ def conduct(
     UsageError when not even timing and controls fit into `fit_hours`; StoreError when a record cannot be written.
     """
     begun = clock()
-    execute = EXECUTORS.load(settings.executor).execute
+    executor = EXECUTORS.load(settings.executor)
+    alone = vars(executor).get("alone")
+    if settings.address is not None and alone is None:
+        raise UsageError(
+            f"--address names a cluster, of which --executor {settings.executor} knows nothing; leave it out"
+        )
     _check_device(settings.device)
     _check_groups(study)
     _check_text(study, corpus_path)
@@ -140,9 +147,11 @@ def conduct(
             timeout_seconds=settings.timeout_seconds,
             workers=settings.workers,
             admit=any_cell if ends is None else time_left.fits,
+            device=settings.device,
+            address=settings.address,
         )
         time_panels = partial(
-            panel.run,
+            panel.run if alone is None else partial(panel.run_elsewhere, alone=partial(alone, work)),
             context=context,
             timeout_seconds=settings.timeout_seconds,
             admit=lambda members: time_left.fits(*members),
@@ -158,7 +167,7 @@ def conduct(
             for record in chain(
                 _timed(plan.panels(wave), outstanding, time_panels, context),
                 (work.failed(entry, "structural", reason, 0.0) for entry, reason in refused),
-                _records(longest_first, work, execute),
+                _records(longest_first, work, executor.execute),
             ):
                 store.save(folder, record)
                 finished(record)

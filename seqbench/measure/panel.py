@@ -7,7 +7,7 @@ process share its memory layout and its thread placement, rounds of different pr
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import median
 
@@ -16,15 +16,15 @@ import torch
 from seqbench.cell import TimingConfig
 from seqbench.errors import ContractError
 from seqbench.measure import roofline, rounds
-from seqbench.measure.executors.pool import Lost, fresh_processes, result_of
 from seqbench.measure.prepare import Context, prepare
 from seqbench.measure.probes import PROBES
 from seqbench.measure.probes.clock import Peak, this_machine
 from seqbench.measure.roofline import Roofline
 from seqbench.measure.rounds import Rounds
 from seqbench.measure.seeds import stream
+from seqbench.measure.workers import Lost, fresh_workers
 from seqbench.plan import Planned
-from seqbench.record import Measurement, ModelFacts, Series, Status
+from seqbench.record import Environment, Measurement, ModelFacts, Series, Status
 
 Panel = tuple[Planned, ...]
 
@@ -47,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a panel says about one of its cells."""
+    """What a panel says about one of its cells. environment: where it was timed; None: where the study was begun."""
 
     planned: Planned
     panel: str
@@ -56,6 +56,7 @@ class Finding:
     model: ModelFacts | None = None
     error: str | None = None
     seconds: float = 0.0
+    environment: Environment | None = None
 
 
 def measure(panel: Panel, process: int, *, context: Context) -> Part:
@@ -103,21 +104,46 @@ def run(
     if not panels:
         return
     timings = [timing_of(panel) for panel in panels]
-    with fresh_processes(max(t.processes for t in timings), threads=max(t.threads for t in timings)) as pools:
+    with fresh_workers(max(t.processes for t in timings), threads=max(t.threads for t in timings)) as workers:
         for panel in filter(admit, panels):
             begun = time.monotonic()
             parts: list[Part] = []
             failure: tuple[Status, str] | None = None
             for process in range(timing_of(panel).processes):
                 work = partial(measure, panel, process, context=context)
-                future = pools[process].schedule(work, timeout=timeout_seconds)
                 try:
-                    parts.append(result_of(future, timeout_seconds=timeout_seconds))
+                    parts.append(workers[process].call(work, timeout_seconds=timeout_seconds))
                 except Lost as lost:
                     failure = (lost.status, lost.reason)
                     break
             seconds = (time.monotonic() - begun) / len(panel)
             yield from _failed(panel, *failure, seconds) if failure else findings(panel, parts, seconds=seconds)
+
+
+Alone = Callable[[Callable[[], list[Finding]]], tuple[list[Finding], Environment]]
+
+
+def run_elsewhere(
+    panels: Sequence[Panel],
+    *,
+    context: Context,
+    timeout_seconds: float,
+    admit: Callable[[Panel], bool] = lambda _panel: True,
+    alone: Alone,
+) -> Iterator[Finding]:
+    """Yield a finding per cell, one panel after another, each timed where `alone` runs it, in processes of its own."""
+    for panel in filter(admit, panels):
+        begun = time.monotonic()
+        try:
+            found, environment = alone(partial(_whole, panel, context, timeout_seconds))
+        except Lost as lost:
+            yield from _failed(panel, lost.status, lost.reason, (time.monotonic() - begun) / len(panel))
+            continue
+        yield from (replace(finding, environment=environment) for finding in found)
+
+
+def _whole(panel: Panel, context: Context, timeout_seconds: float) -> list[Finding]:
+    return list(run([panel], context=context, timeout_seconds=timeout_seconds))
 
 
 def findings(panel: Panel, parts: Sequence[Part], *, seconds: float) -> tuple[Finding, ...]:

@@ -27,6 +27,7 @@ from seqbench.measure.probes.base import Subject, Watch
 from seqbench.measure.probes.bits_per_character import surprisal
 from seqbench.measure.seeds import stream
 from seqbench.measure.training import Evaluation, History, Progress, Stopping
+from seqbench.measure.workers import is_out_of_memory
 from seqbench.plan import Planned, needs_corpus
 from seqbench.record import Measurement, ModelFacts, Record, Sample, Status
 
@@ -52,7 +53,7 @@ def run_cell(planned: Planned, *, context: Context) -> Record:
     try:
         finding = _measure(planned.to_run, context)
     except (Exception, SystemExit) as error:  # whatever an own model does, it ends its cell and not the study
-        finding = _Finding(status="oom" if _is_out_of_memory(error) else "error", error=_reason(error))
+        finding = _Finding(status="oom" if is_out_of_memory(error) else "error", error=_reason(error))
     return _record(planned, finding, context=context, seconds=time.monotonic() - started)
 
 
@@ -60,7 +61,8 @@ def timed(finding: Finding, *, context: Context) -> Record:
     """Return the record of one cell of a panel."""
     inner = _Finding(status=finding.status, measurements=finding.measurements, model=finding.model, error=finding.error)
     record = _record(finding.planned, inner, context=context, seconds=finding.seconds)
-    return record.model_copy(update={"panel": finding.panel or None})
+    where = finding.environment or context.environment
+    return record.model_copy(update={"panel": finding.panel or None, "environment": where})
 
 
 def failed(planned: Planned, status: Status, reason: str, seconds: float, *, context: Context) -> Record:
@@ -210,11 +212,6 @@ def _status(history: History | None, card: TaskCard) -> Status:
         return "diverged"
     solved = history is None or card.solved_at == "never" or history.outcome == "solved"
     return "ok" if solved else "unsolved"
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def _reason(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,17 @@ from seqbench.measure.environment import describe
 from seqbench.measure.executors import EXECUTORS
 from seqbench.measure.executors.base import Work
 
-BUILT_IN = tuple(EXECUTORS.entries)
+BUILT_IN = [pytest.param(name, marks=pytest.mark.slow) if name == "ray" else name for name in EXECUTORS.entries]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cluster_of_its_own():
+    """Let Ray's workers import this file, and leave no cluster behind for other tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
+        yield
+    if (ray := sys.modules.get("ray")) is not None:
+        ray.shutdown()
 
 
 def work_of(study, *, run=None, timeout_seconds=60.0):
@@ -74,22 +85,24 @@ def test_a_cell_that_is_not_admitted_has_no_record_and_is_asked_for_right_before
     assert 1 <= most <= 2
 
 
-def test_a_worker_that_dies_costs_one_cell(tiny_study):
-    """In the pool a segfault or a kill is one crashed record; every other cell has its own."""
+@pytest.mark.parametrize("name", BUILT_IN[1:])
+def test_a_worker_that_dies_costs_one_cell(name, tiny_study):
+    """Beyond this process a segfault or a kill is one crashed record; every other cell has its own."""
     cells = plan.planned(tiny_study)[:4]
     run = partial(_dies_on_first, first=cells[0].fingerprint, inner=work_of(tiny_study).run)
-    records = list(EXECUTORS.load("pool").execute(work_of(tiny_study, run=run), cells))
+    records = list(EXECUTORS.load(name).execute(work_of(tiny_study, run=run), cells))
     found = {record.fingerprint: (record.status, record.error) for record in records}
     assert found[cells[0].fingerprint] == ("crashed", "the worker died: killed by SIGSEGV")
     assert [found[cell.fingerprint][0] for cell in cells[1:]] == ["ok"] * 3
     assert len(records) == 4
 
 
-def test_workers_compute_with_one_thread(tiny_study, tmp_path):
-    """Each worker of the pool computes with one thread, so that cells beside each other do not disturb each other."""
+@pytest.mark.parametrize("name", BUILT_IN[1:])
+def test_workers_compute_with_one_thread(name, tiny_study, tmp_path):
+    """Each worker computes with one thread, so that cells beside each other do not disturb each other."""
     run = partial(_notes_threads, folder=tmp_path, inner=work_of(tiny_study).run)
-    list(EXECUTORS.load("pool").execute(work_of(tiny_study, run=run), plan.planned(tiny_study)[:4]))
-    assert {path.read_text() for path in Path(tmp_path).iterdir()} == {"1 1"}
+    list(EXECUTORS.load(name).execute(work_of(tiny_study, run=run), plan.planned(tiny_study)[:4]))
+    assert {path.read_text() for path in Path(tmp_path).iterdir()} == {f"1 1 {os.nice(0)}"}
 
 
 def _sleeps_on_first(planned, *, first, inner):
@@ -108,7 +121,7 @@ def _notes_threads(planned, *, folder, inner):
     import torch
 
     record = inner(planned)
-    (folder / planned.fingerprint).write_text(f"{torch.get_num_threads()} {os.environ['OMP_NUM_THREADS']}")
+    (folder / planned.fingerprint).write_text(f"{torch.get_num_threads()} {os.environ['OMP_NUM_THREADS']} {os.nice(0)}")
     return record
 
 

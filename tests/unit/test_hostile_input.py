@@ -1,9 +1,12 @@
 """Whatever is read is accepted or refused with one of our errors: no traceback, whatever stands in a file."""
 
 import json
+import os
 import re
+import resource
 import string
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,11 @@ from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
 from seqbench.record import Environment, Measurement, Record, Series
 from seqbench.suite import Group, Suite
+
+EXAMPLES = int(os.environ.get("SEQBENCH_FUZZ_EXAMPLES", "200"))
+"""Inputs per reader; make soak asks for 10,000."""
+
+LONGEST_S, LARGEST_BYTES = 1.0, 500 * 2**20
 
 KNOWN = {"known_models": MODELS, "known_probes": PROBES}
 GROUP = {
@@ -93,16 +101,21 @@ def _edit(value, path, new, how):
 
 def accepted_or_refused(read):
     """Return what `read` returns, or None where it is refused in one line; anything else ends the test."""
+    begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    told = "accepted"
+    found = None
     try:
-        return read()
+        found = read()
     except SeqbenchError as error:
         told = str(error)
+    assert time.process_time() - begun < LONGEST_S
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < LARGEST_BYTES
     assert told.strip()
     assert "\n" not in told
-    return None
+    return found
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(st.one_of(values, edited(SUITE)))
 @example({**SUITE, "groups": [{**GROUP, "params": {"items": float("nan")}}]})
 @example({**SUITE, "exclude": [{"sede": 1000}]})
@@ -120,7 +133,7 @@ def test_whatever_stands_in_a_suite_is_planned_or_refused(content):
     accepted_or_refused(read)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(st.one_of(values, edited(CARD)))
 @example({**CARD, "chance": float("nan")})
 @example({**CARD, "params": {"items": float("inf")}})
@@ -135,7 +148,7 @@ def as_bytes(content):
     return json.dumps(content).encode()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -154,7 +167,7 @@ def test_whatever_stands_in_a_record_is_accepted_or_refused(content):
         assert record.to_json(again) == record.to_json(found)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -176,7 +189,7 @@ def test_whatever_stands_in_a_study_is_opened_or_refused(content):
         accepted_or_refused(read)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(st.text(alphabet=string.printable, max_size=40))
 def test_whatever_is_given_as_a_cell_is_read_or_refused(text):
     """A text is a cell that reads back, or is refused."""
@@ -266,3 +279,72 @@ def test_a_record_whose_model_is_none_is_broken_and_not_an_ill_request(tmp_path)
     path.write_bytes(as_bytes(content))
     (item,) = store.contents(tmp_path).broken
     assert "cell.model: '@' is no model" in item.reason
+
+
+NESTED = {
+    "lists": "x = " + "[" * 50_000 + "]" * 50_000,
+    "tables": "x = " + "{a=" * 50_000 + "1" + "}" * 50_000,
+    "keys": ".".join("a" * 50_000) + " = 1",
+    "a long key": "a" * 900_000 + " = 1",
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_what_is_nested_beyond_reason_is_refused(tmp_path, kind):
+    """Tens of thousands of brackets or dots in a card or suite are an error, not an exhausted machine."""
+    path = tmp_path / "deep.toml"
+    path.write_text(NESTED[kind])
+    for read in (lambda: suite.find(str(path)), lambda: cards.read(path)):
+        assert accepted_or_refused(read) is None
+
+
+@pytest.mark.parametrize("kind", ["card", "suite", "study", "record"])
+def test_ten_gigabytes_are_refused_unread(tmp_path, kind):
+    """A file of 10 GiB, with holes for content, is refused by its size."""
+    store.create_study(tmp_path / "R", STUDY)
+    path = {
+        "study": tmp_path / "R" / "study.json",
+        "record": tmp_path / "R" / "m" / "uniform_tokens" / "rnn" / "L00008-s1000-state_bytes-abcdef-a01.json",
+    }.get(kind, tmp_path / "x.toml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.truncate(10 * 2**30)
+    if kind == "record":
+        (item,) = store.contents(tmp_path / "R").broken
+        assert "larger than 64 MiB" in item.reason
+        return
+    read = {"card": lambda: cards.read(path), "suite": lambda: suite.find(str(path))}
+    with pytest.raises(SeqbenchError, match="larger than"):
+        read.get(kind, lambda: store.open_study(tmp_path / "R"))()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_record_that_is_no_plain_file_is_broken(tmp_path, kind):
+    """A link may lead anywhere and a pipe never ends: neither is read, at once."""
+    store.create_study(tmp_path / "R", STUDY)
+    path = store.save(tmp_path / "R", RECORD)
+    outside = tmp_path / "outside.json"
+    path.rename(outside)
+    if kind == "link":
+        path.symlink_to(outside)
+    else:
+        os.mkfifo(path)
+    (item,) = store.contents(tmp_path / "R").broken
+    assert "a link or no plain file" in item.reason
+
+
+def test_a_suite_that_is_a_pipe_is_refused_at_once(tmp_path):
+    """Nothing waits for a writer that never comes."""
+    os.mkfifo(tmp_path / "x.toml")
+    with pytest.raises(SeqbenchError):
+        cards.read(tmp_path / "x.toml")
+
+
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(st.one_of(st.text(max_size=200), st.binary(max_size=200), edited(SUITE).map(json.dumps)))
+def test_whatever_stands_in_a_toml_file_is_read_or_refused(content):
+    """The bytes of a suite's or card's file are read as TOML, or refused in one line."""
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place, "x.toml")
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+        accepted_or_refused(lambda: cards.read_toml(path))

@@ -196,6 +196,7 @@ def test_validation_names_each_kind_of_fault(tmp_path):
     two.write_text("{")
     three.rename(three.with_name(three.name.replace("s1002", "s2002")))
     edited = json.loads(four.read_text())
+    del edited["sha256"]  # as another tool would write it
     edited["cell"]["width"] = 9
     four.write_text(json.dumps(edited))
     four.with_suffix(".part").write_text("")
@@ -228,7 +229,10 @@ def test_a_second_writer_is_told_to_wait(tmp_path):
     process.start()
     holding.wait(30)
     try:
-        with pytest.raises(StudyLocked, match="another seqbench run is writing into"), store.locked(tmp_path):
+        with (
+            pytest.raises(StudyLocked, match=rf"another seqbench run \(process {process.pid}\) is writing into"),
+            store.locked(tmp_path),
+        ):
             pass
     finally:
         release.set()

@@ -8,6 +8,7 @@ EXECUTORS = Registry(
     {
         "serial": "seqbench.measure.executors.serial",
         "pool": "seqbench.measure.executors.pool",
+        "ray": "seqbench.measure.executors.ray",
     },
     needs=[["execute"]],
 )

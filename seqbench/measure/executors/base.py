@@ -1,4 +1,8 @@
-"""The contract of every executor: `execute(work, cells) -> Iterator[Record]`, one per admitted cell, in any order."""
+"""The contract of every executor: `execute(work, cells) -> Iterator[Record]`, one per admitted cell, in any order.
+
+One that runs cells on other machines has `alone(work, call) -> (result, environment)` too, by which panels are timed
+where nothing else of ours runs.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +27,7 @@ class Work:
     run: picklable; what goes wrong inside a cell is already a record. failed: (cell, status, reason, seconds) ->
     record, called in the parent. timeout_seconds: wall limit of one cell. workers: processes at a time.
     admit: asked in the parent right before a cell begins; one that it refuses is passed over and has no record.
+    device: cpu or cuda. address: of a cluster, for an executor that knows any; None: this machine.
     """
 
     run: Run
@@ -30,6 +35,8 @@ class Work:
     timeout_seconds: float
     workers: int = 1
     admit: Admit = any_cell
+    device: str = "cpu"
+    address: str | None = None
 
 
 Execute = Callable[[Work, Sequence[Planned]], Iterator[Record]]
