@@ -280,24 +280,41 @@ def generate(
     top_k: Annotated[int | None, typer.Option("--top-k", min=1, help="Draw from so many of the most likely.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the drawing; another one, another text.")] = 0,
     max_minutes: Annotated[
-        float | None, typer.Option("--max-minutes", min=0.01, help="Of training; default 10, of each model of --all 2.")
+        float | None,
+        typer.Option("--max-minutes", min=0.01, max=10_080, help="Of training; default 10, of each model of --all 2."),
     ] = None,
-    width: Annotated[int | None, typer.Option("--width", min=1, help="Default: by model.")] = None,
-    layers: Annotated[int | None, typer.Option("--layers", min=1, help="Default: by model.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", min=1e-9, help="Default: by model.")] = None,
+    width: Annotated[int | None, typer.Option("--width", min=1, max=10**5, help="Default: by model.")] = None,
+    layers: Annotated[int | None, typer.Option("--layers", min=1, max=10**3, help="Default: by model.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", min=1e-9, max=10, help="Default: by model.")
+    ] = None,
     split: Split = None,
     save: Annotated[Path | None, typer.Option("--save", help="Where the checkpoint lies; default: the cache.")] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Texts of every architecture, on equal tokens and on equal seconds.")
     ] = False,
-    results: Annotated[Path, typer.Option("--results", help="The study folder of --all.")] = Path("results/generate"),
+    results: Annotated[
+        Path | None, typer.Option("--results", help="The study folder of --all; default: results/generate.")
+    ] = None,
 ) -> None:
     """Write text with a character generator; one that is not there yet is trained. The text alone goes to stdout."""
-    from seqbench.cell import SampleConfig
+    from pydantic import ValidationError
 
-    samples = SampleConfig(prompt=prompt or None, characters=chars, temperature=temperature, top_k=top_k)
+    from seqbench.cell import SampleConfig
+    from seqbench.errors import InvalidInput, UsageError
+    from seqbench.record import problems
+
+    single = {"--model": model != "lstm", "--seed": seed, "--layers": layers, "--learning-rate": learning_rate}
+    unused = {**single, "--save": save} if every else {"--results": results}
+    if given := ", ".join(option for option, value in unused.items() if value):
+        raise UsageError(f"{given}: not used {'with' if every else 'without'} --all; leave it out")
+    try:
+        samples = SampleConfig(prompt=prompt or None, characters=chars, temperature=temperature, top_k=top_k)
+    except ValidationError as error:
+        raise InvalidInput(f"these texts cannot be written ({problems(error)}); give others") from error
     if every:
-        _side_by_side(samples, results, corpus=corpus, split=split, minutes=max_minutes or 2.0, width=width or 128)
+        folder = results or Path("results/generate")
+        _side_by_side(samples, folder, corpus=corpus, split=split, minutes=max_minutes or 2.0, width=width or 128)
         return
     from transformers.utils import logging
 

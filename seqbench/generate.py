@@ -7,6 +7,7 @@ what its training cost beside it.
 
 import hashlib
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -141,13 +142,18 @@ class Generator:
         return "".join(dict.fromkeys(character for character in prompt if character not in self.alphabet))
 
     def judged(self, prompt: str, text: str) -> str:
-        """Return how new and how lawful a text is, in one line."""
+        """Return how new and how lawful a text is, in one line; nothing of words or grams that it has none of."""
         known = samples.known_of_text(self.text)
-        return (
-            f"{samples.lexicon_share(prompt, text, known.words):.1%} of the words are in the training text; "
-            f"the longest span copied from it has {max(samples.copied(text, known.text))} characters; "
-            f"{samples.repeated_share(text, samples.REPEATED):.1%} of the {samples.REPEATED}-grams are repeated"
-        )
+        lexicon = samples.lexicon_share(prompt, text, known.words)
+        repeated = samples.repeated_share(text, samples.REPEATED)
+        told = [
+            f"the longest span copied from the training text has {_characters(max(samples.copied(text, known.text)))}"
+        ]
+        if not math.isnan(lexicon):
+            told.insert(0, f"{lexicon:.1%} of the words are in the training text")
+        if not math.isnan(repeated):
+            told.append(f"{repeated:.1%} of the {samples.REPEATED}-grams are repeated")
+        return "; ".join(told)
 
 
 def size_of(model: str, *, width: int | None, layers: int | None) -> tuple[int, int]:
@@ -168,7 +174,8 @@ def generator(
 
     folder: where its checkpoint lies; None: in the cache, under its fingerprint.
     Raises what `corpus.locate` and `prepare` raise, InvalidInput for a model that cannot write, CheckpointError for a
-    damaged checkpoint, and UsageError for a folder with another generator and for a training that diverged.
+    damaged checkpoint, and UsageError for a folder with another generator or other files, one that cannot be written,
+    and a training that diverged.
     """
     facts = plan.corpus_facts(wanted.corpus, split=wanted.split)
     path = corpus.locate(wanted.corpus)
@@ -184,7 +191,10 @@ def generator(
     mark = _fingerprint(cell, facts, wanted.minutes)
     place = folder or corpus.cache_home() / mark
     if (place / MANIFEST).exists():
-        return _loaded(place, mark, text, cell)
+        loaded = _loaded(place, mark, text, cell)
+        tell(f"the checkpoint is {place}")
+        return loaded
+    _claim(place)
     tell(f"no checkpoint yet: training {cell.model} on {facts.name}, for {wanted.minutes:g} min at most")
     done = _train(prepared, cell, config, context, minutes=wanted.minutes, progressing=progressing, clock=clock)
     validation, stateful, anchors = _validated(prepared)
@@ -204,6 +214,7 @@ def generator(
         anchors=anchors,
     )
     _save(place, prepared, trained, text)
+    tell(f"saved as {place}")
     return Generator(network=prepared.subject.model, alphabet=text.alphabet, facts=trained, text=text)
 
 
@@ -227,7 +238,11 @@ def perform(
         show(character)
         written.append(character)
     speed = len(written) / max(clock() - begun, 1e-9)
-    tell(f"\n{len(written)} characters at {speed:,.0f} characters/s; {writer.judged(prompt, ''.join(written))}")
+    tell(f"\n{_characters(len(written))} at {speed:,.0f} characters/s; {writer.judged(prompt, ''.join(written))}")
+
+
+def _characters(number: int) -> str:
+    return "1 character" if number == 1 else f"{number} characters"
 
 
 def _prepared(wanted: Wanted, text: Text, context: Context, *, split: str) -> tuple[Prepared, Cell, TrainConfig]:
@@ -342,6 +357,19 @@ def _validated(prepared: Prepared) -> tuple[float, float | None, dict[str, float
     )
 
 
+def _claim(place: Path) -> None:
+    """Make the folder before minutes are spent on what shall lie in it; refuse one with files of someone else's."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        foreign = any(place.iterdir()) and not (place / FACTS).exists()
+    except OSError as error:
+        raise UsageError(f"{place} cannot be written ({error.strerror}); give another folder with --save") from error
+    if foreign:
+        raise UsageError(f"{place} holds other files than a generator's; give an empty or a new folder with --save")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(f"{place} cannot be written (no permission); give another folder with --save")
+
+
 def _save(place: Path, prepared: Prepared, trained: Trained, text: Text) -> None:
     subject, cell = prepared.subject, trained.cell
     wrapped, tokenizer = hub.wrap(
@@ -354,7 +382,6 @@ def _save(place: Path, prepared: Prepared, trained: Trained, text: Text) -> None
         tokens=trained.tokens,
     )
     try:
-        place.mkdir(parents=True, exist_ok=True)
         (place / FACTS).write_text(trained.model_dump_json(indent=1) + "\n", encoding="utf-8")
         hub.save(place, wrapped, tokenizer, facts=facts)  # its manifest comes last, and makes the folder a checkpoint
     except OSError as error:

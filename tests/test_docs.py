@@ -126,3 +126,22 @@ def test_the_suite_on_the_page_of_a_claim_can_be_planned(name, tmp_path):
     own = [arm for claim in content.own_claims for atom in judged[claim].atoms for arm in atom.arms]
     assert [arm.name for arm in own if not arm.planned] == []
     assert own
+
+
+def test_the_generator_on_its_page_is_loaded_and_writes(tmp_path, monkeypatch, capsys):
+    """The Python of docs/generate.md, as it stands, reads a folder that was saved, and goes on from the prompt."""
+    from seqbench import hub
+    from seqbench.measure import models
+    from seqbench.variant import parse
+
+    vocabulary = "\n Cahilstu\ufffd"
+    spec = models.spec_for(parse("lstm"), vocab=len(vocabulary), outputs=len(vocabulary), width=8, layers=1)
+    network = models.create(parse("lstm"), spec, seed=0)
+    hub.save(tmp_path / "my-generator", *hub.wrap(network, spec, model_name="lstm", vocabulary=vocabulary))
+    page = (ROOT / "docs" / "generate.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/generate.md", "exec"), {})  # noqa: S102 - the page's own code
+    written = capsys.readouterr().out
+    assert written.startswith("Cthulhu is")
+    assert len(written) == len("Cthulhu is") + 100 + len("\n")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from seqbench import corpus as corpus_module
 from seqbench import gallery, generate, hub, store
 from seqbench.cell import SampleConfig
 from seqbench.cli import app
@@ -67,12 +68,13 @@ def made(corpus, shown=None, *, folder=None, **changes):
 
 
 def test_a_generator_is_trained_once_and_then_read(corpus):
-    """The second call tells of no training, and writes the same text from the same weights."""
+    """Both calls tell where the checkpoint lies, the second of no training, and it writes the same from it."""
     first, second = Shown(), Shown()
     made_first, made_second = made(corpus, first), made(corpus, second)
-    assert first.lines == ["no checkpoint yet: training gru on tales, for 5 min at most"]
+    place = corpus_module.cache_home() / made_first.facts.fingerprint
+    assert first.lines == ["no checkpoint yet: training gru on tales, for 5 min at most", f"saved as {place}"]
     assert first.steps[-1][0] == first.total == made_first.facts.steps
-    assert (second.lines, second.steps) == ([], [])
+    assert (second.lines, second.steps) == ([f"the checkpoint is {place}"], [])
     assert made_second.facts == made_first.facts
     config = SampleConfig(prompt="the ", characters=80, temperature=0.8)
     assert "".join(made_first.write(config, seed=4)) == "".join(made_second.write(config, seed=4))
@@ -187,6 +189,78 @@ def test_a_checkpoint_that_was_not_finished_is_made_again(corpus, tmp_path):
     shown = Shown()
     made(corpus, shown, folder=place)
     assert shown.steps
+
+
+def test_a_folder_with_other_files_is_refused_before_training(corpus, tmp_path):
+    """A checkpoint would overwrite a README.md that is there; an empty folder will do."""
+    place = tmp_path / "project"
+    place.mkdir()
+    (place / "README.md").write_text("mine")
+    shown = Shown()
+    with pytest.raises(
+        UsageError, match=r"project holds other files than a generator's; give an empty or a new folder"
+    ):
+        made(corpus, shown, folder=place)
+    assert (shown.lines, (place / "README.md").read_text()) == ([], "mine")
+    (place / "README.md").unlink()
+    assert made(corpus, folder=place).facts.steps
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_training(corpus):
+    """Minutes of training for nothing are spared."""
+    shown = Shown()
+    with pytest.raises(UsageError, match=r"tales\.txt cannot be written \(File exists\); give another folder"):
+        made(corpus, shown, folder=corpus)
+    assert shown.lines == []
+
+
+def test_a_folder_without_permission_is_refused_before_training(corpus, tmp_path, monkeypatch):
+    """Who may not write into it is told so at once."""
+    monkeypatch.setattr(generate.os, "access", lambda *_asked: False)
+    shown = Shown()
+    with pytest.raises(UsageError, match=r"mine cannot be written \(no permission\); give another folder"):
+        made(corpus, shown, folder=tmp_path / "mine")
+    assert shown.lines == []
+
+
+def test_a_text_too_short_for_a_measure_is_told_without_it(corpus):
+    """One character has no word and no 8-gram, and no share of them that is no number."""
+    writer = made(corpus)
+    assert writer.judged("", "a") == "the longest span copied from the training text has 1 character"
+    assert writer.judged("", "the old €house") == (
+        "100.0% of the words are in the training text; "
+        "the longest span copied from the training text has 8 characters; "
+        "0.0% of the 8-grams are repeated"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--temperature", "inf"], "temperature: input should be a finite number"),
+        (["--temperature", "101"], "temperature: input should be less than or equal to 100"),
+        (["--top-k", "10001"], "top_k: input should be less than or equal to 10000"),
+        (["--prompt", "x" * 2001], "prompt: string should have at most 2000 characters"),
+        (["--prompt", "\udcff"], "prompt: input should be a valid string"),
+        (["--all", "--model", "gru", "--seed", "3"], "--model, --seed: not used with --all; leave it out"),
+        (["--all", "--save", "there"], "--save: not used with --all; leave it out"),
+        (["--results", "there"], "--results: not used without --all; leave it out"),
+    ],
+)
+def test_impossible_requests_are_refused_in_a_sentence(corpus, options, message):
+    """What the texts' schema forbids, and what would be ignored, is named."""
+    done = CliRunner().invoke(app, ["generate", "--corpus", str(corpus), *options])
+    assert isinstance(done.exception, UsageError)
+    assert message in str(done.exception)
+
+
+@pytest.mark.parametrize("option", ["--max-minutes", "--learning-rate", "--width", "--layers"])
+def test_numbers_without_end_are_a_wrong_usage(corpus, option):
+    """Each option has its range."""
+    number = "inf" if option in ("--max-minutes", "--learning-rate") else "1000000"
+    done = CliRunner().invoke(app, ["generate", "--corpus", str(corpus), option, number])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"Invalid value for '{option}'" in done.stderr
 
 
 def test_the_command_prints_the_prompt_and_exactly_the_characters(corpus):
