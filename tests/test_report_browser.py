@@ -60,6 +60,7 @@ def test_the_page_asks_for_nothing_and_fits(browser, page_file, scheme, width):
     context.close()
 
 
+@pytest.mark.parametrize("page_file", ["report"], indirect=True)
 def test_the_page_is_whole_without_javascript(browser, page_file):
     """With JavaScript off everything stands there, and what is folded opens."""
     context = browser.new_context(java_script_enabled=False, offline=True)
@@ -71,6 +72,7 @@ def test_the_page_is_whole_without_javascript(browser, page_file):
     context.close()
 
 
+@pytest.mark.parametrize("page_file", ["report"], indirect=True)
 def test_print_opens_what_is_folded_and_cuts_nothing(browser, page_file):
     """On paper, of the width of an A4 page less its margins, every fold is open and no table is wider than the page."""
     context = browser.new_context(viewport={"width": 700, "height": 1000}, offline=True)

@@ -71,8 +71,18 @@ def start(folder: Path, results: Path, *further: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "seqbench", "run", "--suite", "many.toml", "--results", str(results)]
     with (folder / "run.log").open("ab") as log:
         return subprocess.Popen(
-            [*command, "--workers", "2", *further], cwd=folder, stdout=log, stderr=log, start_new_session=True
+            [*command, "--workers", "2", *further],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=_as_from_a_terminal,  # noqa: PLW1509 - no other thread of a test holds a lock
         )
+
+
+def _as_from_a_terminal() -> None:
+    """Hear Ctrl-C: what a shell starts in its background, and all that this starts, would ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def family(process: subprocess.Popen) -> list[psutil.Process]:
