@@ -4,11 +4,13 @@ Scores are one array per task, its seeds as entries. Tasks are fixed, not drawn:
 and resampling is done within each. The interquartile mean discards the failing quarter: print the solve rate beside it.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seqbench.judge import table
 from seqbench.judge.evidence import SOLVED, STEPS_TO_SOLVE
@@ -21,6 +23,7 @@ VANILLA = "rnn"
 CONDITION = (table.TASK, table.PARAMS, table.LENGTH)
 """What makes a task here: the same question at the same length."""
 Condition = tuple[Hashable, ...]
+Ranks = NDArray[np.intp]
 NORMALISED = ("recall_auc", "r2")
 ACCURACY = ("accuracy", "chance_accuracy")
 THRESHOLDS = np.array([0.5, 0.9])
@@ -29,9 +32,7 @@ THRESHOLDS = np.array([0.5, 0.9])
 
 def interquartile_mean(scores: Sequence[Array]) -> float:
     """Return the mean of the middle half of all scores, over seeds and tasks."""
-    ordered = np.sort(np.concatenate(scores))
-    quarter = len(ordered) // 4
-    return float(ordered[quarter : len(ordered) - quarter].mean())
+    return float(_middle_mean(scores))
 
 
 def performance_profile(scores: Sequence[Array], thresholds: Array) -> Array:
@@ -45,18 +46,70 @@ def probability_of_improvement(first: Sequence[Array], second: Sequence[Array]) 
 
     Raises ValueError where the two have different numbers of tasks.
     """
-    shares = [float((np.sign(a[:, None] - b[None, :]) / 2 + 0.5).mean()) for a, b in zip(first, second, strict=True)]
-    return float(np.mean(shares))
+    return float(_superiority(*_ranked(first, second)))
 
 
-def stratified_interval(
-    statistic: Callable[..., float], *arms: Sequence[Array], rng: np.random.Generator, level: float = 0.05
+def interval_of_mean(scores: Sequence[Array], *, rng: np.random.Generator, level: float = 0.05) -> Bounds:
+    """Return the percentile interval of 1 − level of `interquartile_mean`, seeds resampled within every task."""
+    return _percentiles(_middle_mean(_resampled(scores, rng)), level)
+
+
+def interval_of_improvement(
+    first: Sequence[Array], second: Sequence[Array], *, rng: np.random.Generator, level: float = 0.05
 ) -> Bounds:
-    """Return the percentile interval of 1 − level of `statistic(*arms)`, seeds resampled within every task and arm."""
-    resampled = [[rng.choice(values, size=(RESAMPLES, len(values))) for values in arm] for arm in arms]
-    drawn = [statistic(*([values[draw] for values in arm] for arm in resampled)) for draw in range(RESAMPLES)]
+    """Return the percentile interval of `probability_of_improvement`, seeds resampled within every task and arm."""
+    drawn = [_resampled(arm, rng) for arm in _ranked(first, second)]
+    return _percentiles(_superiority(*drawn), level)
+
+
+def _resampled(arm: Sequence[NDArray[Any]], rng: np.random.Generator) -> list[NDArray[Any]]:
+    """Return the values of every task drawn again: (n,) each -> (RESAMPLES, n) each."""
+    return [rng.choice(values, size=(RESAMPLES, len(values))) for values in arm]
+
+
+def _percentiles(drawn: Array, level: float) -> Bounds:
     lower, upper = np.quantile(drawn, [level / 2, 1 - level / 2])
     return Bounds(float(lower), float(upper))
+
+
+def _middle_mean(scores: Sequence[Array]) -> Array:
+    """Return the mean of the middle half along the last axis: (…, n) of every task -> (…)."""
+    ordered = np.sort(np.concatenate(scores, axis=-1), axis=-1)
+    quarter = ordered.shape[-1] // 4
+    return np.asarray(ordered[..., quarter : ordered.shape[-1] - quarter].mean(axis=-1))
+
+
+def _ranked(first: Sequence[Array], second: Sequence[Array]) -> tuple[list[Ranks], list[Ranks]]:
+    """Return the place of every score among the different ones of its task, all that a comparison looks at."""
+    places = [
+        np.unique(np.concatenate([a, b]), return_inverse=True)[1].reshape(-1)
+        for a, b in zip(first, second, strict=True)
+    ]
+    return (
+        [own[: len(a)] for own, a in zip(places, first, strict=True)],
+        [own[len(a) :] for own, a in zip(places, first, strict=True)],
+    )
+
+
+def _superiority(first: Sequence[Ranks], second: Sequence[Ranks]) -> Array:
+    """Return the mean over tasks of Mann and Whitney's U / (n m): ranks (…, n), (…, m) of every task -> (…).
+
+    Counted rather than compared pair by pair: as many pairs as values squared would be too many.
+    """
+    shares = []
+    for a, b in zip(first, second, strict=True):
+        most = 1 + int(max(a.max(), b.max()))
+        own, other = _counts(a, most), _counts(b, most)
+        pairs = own * (np.cumsum(other, axis=-1) - other / 2)  # of each rank: those below it, and half of its equals
+        shares.append(pairs.sum(axis=-1) / (a.shape[-1] * b.shape[-1]))
+    return np.asarray(np.stack(shares, axis=-1).mean(axis=-1))
+
+
+def _counts(ranks: Ranks, most: int) -> Ranks:
+    """Return how often each rank below `most` occurs along the last axis: (…, n) -> (…, most)."""
+    rows = ranks.reshape(-1, ranks.shape[-1])
+    at = rows + most * np.arange(len(rows))[:, None]
+    return np.bincount(at.ravel(), minlength=most * len(rows)).reshape(*ranks.shape[:-1], most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +164,13 @@ def _across(
         tasks=len(keys),
         scores=sum(map(len, scores)),
         iqm=interquartile_mean(scores),
-        iqm_interval=stratified_interval(interquartile_mean, scores, rng=rng),
+        iqm_interval=interval_of_mean(scores, rng=rng),
         vanilla_iqm=interquartile_mean(vanilla),
         above=tuple(map(float, performance_profile(scores, THRESHOLDS))),
         solved=int(solved.sum()),
         solvable=len(solved),
         better=None if model == VANILLA else probability_of_improvement(scores, vanilla),
-        better_interval=None
-        if model == VANILLA
-        else stratified_interval(probability_of_improvement, scores, vanilla, rng=rng),
+        better_interval=None if model == VANILLA else interval_of_improvement(scores, vanilla, rng=rng),
     )
 
 

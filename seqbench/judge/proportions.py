@@ -11,6 +11,7 @@ Mansmann 1999), where one nuisance share is left to search. The order does not d
 bounds that invert the test are an interval (Chan & Zhang 1999).
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -66,12 +67,22 @@ def trials_needed(share_a: float, share_b: float, margin: float, *, level: float
 
     On the side of the margin where they lie; None if `largest` is too few.
     """
-    above = share_a - share_b > margin
+    one, other, side = (share_a, share_b, 1.0) if share_a - share_b > margin else (share_b, share_a, -1.0)
     for n in range(2, largest + 1):
-        found = proportions(round(share_a * n), n, round(share_b * n), n, margin)
-        if (found.greater if above else found.less) <= level:
+        if _passes(round(one * n), round(other * n), n, side * margin, level):
             return n
     return None
+
+
+def _passes(a: int, b: int, n: int, margin: float, level: float) -> bool:
+    """Return whether a of n against b of n reject H0: p_A − p_B ≤ margin at a level.
+
+    The largest probability is at least that of a few shares, which settle most of what does not.
+    """
+    if margin > 1:
+        return level >= 1
+    few = _probabilities(a, n, b, n, margin)(_nuisance(margin)[:: GRID // 20])
+    return bool(few.max() <= level) and _largest(a, n, b, n, margin) <= level
 
 
 def _least_margin(a: int, n: int, b: int, m: int, level: float) -> float:
@@ -85,15 +96,7 @@ def _largest(a: int, n: int, b: int, m: int, margin: float) -> float:
     """Return the largest probability, over p_A = p_B + margin, of tables as far out as (a, b)."""
     if margin > 1:
         return 1.0
-    scores = _scores(n, m)
-    outside = scores >= scores[a, b]
-
-    def probability(share: Array) -> Array:  # p_B: (G,) -> (G,)
-        of_a = stats.binom.pmf(np.arange(n + 1), n, np.clip(share + margin, 0, 1)[:, None])  # (G, n + 1)
-        of_b = stats.binom.pmf(np.arange(m + 1), m, share[:, None])  # (G, m + 1)
-        return np.asarray(((of_a @ outside) * of_b).sum(axis=1))
-
-    grid = np.linspace(max(0.0, -margin), min(1.0, 1.0 - margin), GRID)
+    probability, grid = _probabilities(a, n, b, m, margin), _nuisance(margin)
     coarse = probability(grid)
     peak = int(coarse.argmax())
     around = (grid[max(0, peak - 1)], grid[min(GRID - 1, peak + 1)])
@@ -103,6 +106,24 @@ def _largest(a: int, n: int, b: int, m: int, margin: float) -> float:
         lambda share: -float(probability(np.array([share]))[0]), bounds=around, method="bounded"
     )
     return min(1.0, max(float(coarse[peak]), -float(fine.fun)))
+
+
+def _nuisance(margin: float) -> Array:
+    """Return values of p_B for which p_B + margin is a share too: (GRID,)."""
+    return np.linspace(max(0.0, -margin), min(1.0, 1.0 - margin), GRID)
+
+
+def _probabilities(a: int, n: int, b: int, m: int, margin: float) -> Callable[[Array], Array]:
+    """Return the probability of tables as far out as (a, b) as a function of p_B: (G,) -> (G,)."""
+    scores = _scores(n, m)
+    outside = scores >= scores[a, b]
+
+    def probability(share: Array) -> Array:
+        of_a = stats.binom.pmf(np.arange(n + 1), n, np.clip(share + margin, 0, 1)[:, None])  # (G, n + 1)
+        of_b = stats.binom.pmf(np.arange(m + 1), m, share[:, None])  # (G, m + 1)
+        return np.asarray(((of_a @ outside) * of_b).sum(axis=1))
+
+    return probability
 
 
 @lru_cache(maxsize=256)

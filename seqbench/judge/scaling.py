@@ -29,6 +29,8 @@ from seqbench.judge.table import Tables
 
 LEVEL = 0.025
 DRAWS = 2000
+_AT_ONCE = 2**22
+"""Numbers drawn again at a time, of all settings: 32 MiB."""
 FEWEST_WEIGHED = 6
 ROUNDS, PROCESSES = "rounds", "processes"
 QUADRATIC_SHARE = 0.05
@@ -271,9 +273,13 @@ def times(tables: Tables, probes: Collection[str] = PROBES) -> tuple[Times, ...]
 
 def timed(tables: Tables, probes: Collection[str] = PROBES) -> tuple[Growth, ...]:
     """Return how what was timed grows with length: one per kind and batch."""
-    return tuple(
-        _timed(own, batch) for own in times(tables, probes) for batch in sorted({batch for batch, _ in own.settings})
+    whole = tables.once(
+        timed,
+        lambda: tuple(
+            _timed(own, batch) for own in times(tables) for batch in sorted({batch for batch, _ in own.settings})
+        ),
     )
+    return tuple(row for row in whole if row.kind[table.PROBE] in probes)
 
 
 def counted(tables: Tables) -> tuple[Growth, ...]:
@@ -416,19 +422,23 @@ def _pooled(logs: Array) -> Array:
 def _drawn(logs: Array, rng: np.random.Generator) -> Array:
     """Return the medians of settings over rounds that are drawn again within each process: (DRAWS, S)."""
     processes, rounds, settings = logs.shape
-    index = rng.integers(rounds, size=(DRAWS, processes, rounds))
-    again = logs[np.arange(processes)[:, None], index]  # (DRAWS, processes, rounds, S)
-    return _medians(again.reshape(DRAWS, processes * rounds, settings).swapaxes(0, 1))
+    index = rng.integers(rounds, size=(DRAWS, processes, rounds)) + rounds * np.arange(processes)[:, None]
+    index = index.reshape(DRAWS, processes * rounds)
+    by_setting = np.ascontiguousarray(_pooled(logs).T)  # (S, processes · rounds): what is sorted lies together
+    found = np.empty((DRAWS, settings))
+    for part in np.array_split(np.arange(DRAWS), math.ceil(DRAWS * logs.size / _AT_ONCE)):
+        found[part] = _medians(np.moveaxis(by_setting[:, index[part]], -1, 0)).T
+    return found
 
 
 def _medians(values: Array) -> Array:
     """Return medians over the first axis without what does not count, NaN where nothing does: (n, …) -> (…)."""
-    ordered = np.sort(values, axis=0)  # NaN stand last
-    counts = np.isfinite(values).sum(axis=0)
-    low, high = np.maximum(counts - 1, 0) // 2, counts // 2
-    high = np.minimum(high, len(values) - 1)
-    middle = (np.take_along_axis(ordered, low[None], axis=0) + np.take_along_axis(ordered, high[None], axis=0))[0] / 2
-    return np.where(counts > 0, middle, np.nan)
+    ordered = np.sort(np.moveaxis(values, 0, -1), axis=-1)  # NaN stand last
+    counts = np.isfinite(ordered).sum(axis=-1)
+    low = np.maximum(counts - 1, 0) // 2
+    high = np.minimum(counts // 2, len(values) - 1)
+    sides = [np.take_along_axis(ordered, place[..., None], axis=-1)[..., 0] for place in (low, high)]
+    return np.where(counts > 0, (sides[0] + sides[1]) / 2, np.nan)
 
 
 def _quantile(freedom: int) -> float:

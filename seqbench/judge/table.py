@@ -5,10 +5,10 @@ is judged, and must decide nothing else.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,8 @@ from seqbench.plan import Planned, Study
 from seqbench.preregistration import Arm
 from seqbench.record import Floats, Record
 from seqbench.store import Contents
+
+T = TypeVar("T")
 
 FINGERPRINT = "fingerprint"
 GROUP = "group"
@@ -96,6 +98,14 @@ class Tables:
     series: pd.DataFrame
     wide: pd.DataFrame
     chosen: Mapping[tuple[str, str, str], str | tuning.Refused] = field(default_factory=dict)
+    _kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` computes from these frames, computed once for each key: several figures ask for it."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: T = self._kept[key]
+        return found
 
     @cached_property
     def rounds(self) -> Mapping[str, pd.DataFrame]:

@@ -33,6 +33,8 @@ _DRAWN_FONT, _FALLBACK = "font-family: 'DejaVu Sans'", ", Verdana, sans-serif"
 _FONTS = "DejaVu Sans,Verdana,sans-serif"
 _IMPLIED = ("font-family", "stroke-dashoffset: 0")
 """What is said once of a whole drawing, or is so unsaid."""
+_CLIPPED = re.compile(r'clip-path="url\(#(p[0-9a-f]{10})\)"')
+_CLIP = re.compile(r'(?<=url\(#)p[0-9a-f]{10}(?=\))|(?<=<clipPath id=")p[0-9a-f]{10}(?=")')
 _TOKEN = re.compile(r"[A-Za-z]|-?\d*\.?\d+(?:e-?\d+)?")
 
 
@@ -46,7 +48,7 @@ def standalone(figure: Figure) -> str:
             layout.execute(figure)
             figure.set_layout_engine("none")
         canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
-    return buffer.getvalue().decode().replace(_DRAWN_FONT, _DRAWN_FONT + _FALLBACK)
+    return _numbered(buffer.getvalue().decode()).replace(_DRAWN_FONT, _DRAWN_FONT + _FALLBACK)
 
 
 def written(figure: Figure, form: str) -> bytes:
@@ -93,6 +95,17 @@ def _any_script() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         warnings.filterwarnings("ignore", message=r"Matplotlib currently does not support .* natively")
         yield
+
+
+def _numbered(svg: str) -> str:
+    """Name every clip by its place in the order of use.
+
+    matplotlib's name is a hash of all digits of where it lies, more than it writes; the last ones are rounding noise of
+    the layout's solver, which differs from one process to the next.
+    """
+    used = dict.fromkeys(_CLIPPED.findall(svg))
+    numbers = {name: f"clip{number}" for number, name in enumerate(used)}
+    return _CLIP.sub(lambda found: numbers.get(found[0], found[0]), svg)
 
 
 def _prune(element: ElementTree.Element) -> None:

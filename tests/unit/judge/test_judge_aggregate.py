@@ -1,6 +1,7 @@
 """Scores of several tasks together, on data that tell the estimators apart."""
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
@@ -38,19 +39,15 @@ def test_improvement_is_mann_and_whitneys():
 def test_resampling_stays_within_its_task():
     """Two tasks without spread, far apart: every resample is the same, where pooled ones would not be."""
     flat = [np.zeros(3), np.ones(5)]
-    found = aggregate.stratified_interval(
-        lambda scores: float(np.mean([values.mean() for values in scores])), flat, rng=np.random.default_rng(0)
-    )
-    assert (found.lower, found.upper) == (0.5, 0.5)
+    found = aggregate.interval_of_mean(flat, rng=np.random.default_rng(0))
+    assert (found.lower, found.upper) == (0.75, 0.75)  # of three zeros and five ones the middle four
 
 
 def test_the_generator_decides():
     """The same generator gives the same interval, another one another; the wider level holds the narrower."""
 
     def interval(seed, level=0.05):
-        return aggregate.stratified_interval(
-            aggregate.interquartile_mean, SCORES, rng=np.random.default_rng(seed), level=level
-        )
+        return aggregate.interval_of_mean(SCORES, rng=np.random.default_rng(seed), level=level)
 
     assert interval(1) == interval(1)
     assert interval(1) != interval(2)
@@ -59,10 +56,27 @@ def test_the_generator_decides():
 
 def test_two_arms_are_resampled_together():
     """P(A > B) has an interval around it."""
-    found = aggregate.stratified_interval(
-        aggregate.probability_of_improvement, SCORES, OTHERS, rng=np.random.default_rng(3)
-    )
+    found = aggregate.interval_of_improvement(SCORES, OTHERS, rng=np.random.default_rng(3))
     assert found.lower < aggregate.probability_of_improvement(SCORES, OTHERS) < found.upper
+
+
+def test_all_resamples_at_once_are_those_one_by_one():
+    """Both statistics of stacked resamples equal, to the last bit, those of each resample alone."""
+    rng, again = np.random.default_rng(5), np.random.default_rng(5)
+    drawn = [
+        [again.choice(values, size=(aggregate.RESAMPLES, len(values))) for values in arm] for arm in (SCORES, OTHERS)
+    ]
+    means = [aggregate.interquartile_mean([values[i] for values in drawn[0]]) for i in range(aggregate.RESAMPLES)]
+    better = [
+        np.mean([(np.sign(a[i][:, None] - b[i][None]) / 2 + 0.5).mean() for a, b in zip(*drawn, strict=True)])
+        for i in range(aggregate.RESAMPLES)
+    ]
+    assert tuple(np.quantile(means, [0.025, 0.975])) == astuple(
+        aggregate.interval_of_mean(SCORES, rng=np.random.default_rng(5))
+    )
+    assert tuple(np.quantile(better, [0.025, 0.975])) == astuple(
+        aggregate.interval_of_improvement(SCORES, OTHERS, rng=rng)
+    )
 
 
 # Over the tasks of a study

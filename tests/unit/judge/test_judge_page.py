@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from xml.etree import ElementTree
 import judged_studies as studies
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from seqbench.errors import StoreError, UsageError
 from seqbench.judge import table
@@ -133,6 +135,22 @@ def test_a_development_study_is_never_confirmatory():
     report = build.build(study, studies.contents(study))
     assert report.alerts[0].startswith("Exploratory: it ran on development seeds")
     assert "seqbench report · exploratory" in build.page(report)
+
+
+def test_clips_have_names_that_rounding_noise_does_not_change():
+    """Two panels that lie apart by the last bit alone are drawn to the same bytes, each still clipped by its own."""
+
+    def drawn(left):
+        figure = Figure(figsize=(3, 2))
+        for bottom in (0.1, 0.6):
+            figure.add_axes((left, bottom, 0.7, 0.3)).plot([0, 1], [0, 1])
+        return svg.standalone(figure)
+
+    file = drawn(0.1)
+    assert file == drawn(math.nextafter(0.1, 1.0))
+    assert (
+        re.findall(r'clip-path="url\(#(.+?)\)"', file) == re.findall(r'clipPath id="(.+?)"', file) == ["clip0", "clip1"]
+    )
 
 
 def test_inline_drawings_take_the_pages_ink():
