@@ -570,10 +570,12 @@ def _print_left_out(study: "Study") -> None:
 def _print_verdicts(results: Path, *, as_json: bool) -> None:
     import json
 
-    from seqbench import terminal
+    from seqbench import store, terminal
     from seqbench.judge.report import verdicts as judging
 
     judged = judging.judge_folder(results)
+    if caution := store.open_study(results).caution:
+        terminal.say(caution)
     if as_json:
         typer.echo(json.dumps(judging.as_json(judged), indent=1, ensure_ascii=False, allow_nan=False))
         return

@@ -75,6 +75,12 @@ class Study(BaseModel):
             reasons.append("its margins or arms are not those that this version of seqbench fixed beforehand")
         return tuple(reasons)
 
+    @property
+    def caution(self) -> str:
+        """Return the sentence that stands over verdicts which are not confirmatory; "" where they are."""
+        why = "; ".join(self.exploratory)
+        return f"Exploratory: {why}. No verdict here is confirmatory." if why else ""
+
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
         _refuse_different("cards", self.cards, {group.task for group in self.suite.parts})

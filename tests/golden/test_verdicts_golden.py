@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 
 import judged_studies as studies
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from seqbench import store
 from seqbench.cell import Match
+from seqbench.cli import main
 from seqbench.judge import table
 from seqbench.judge.report import build, verdicts
 from seqbench.judge.rules import Verdict
@@ -91,6 +94,19 @@ def test_a_changed_margin_makes_the_report_exploratory():
     study = C8.model_copy(update={"preregistration": rules})
     report = build.build(study, studies.contents(study))
     assert (report.exploratory, "its margins were changed after the study was made" in report.alerts[0]) == (True, True)
+
+
+def test_verdicts_on_the_command_line_are_called_exploratory_too(tmp_path, capsys, monkeypatch):
+    """Who reads the verdicts on a terminal alone is warned on standard error; standard output stays plain JSON."""
+    study = C8.model_copy(update={"preregistration": C8.preregistration.model_copy(update={"level": 0.06})})
+    store.create_study(tmp_path, study)
+    monkeypatch.setattr(sys, "argv", ["seqbench", "verdicts", "--results", str(tmp_path), "--json"])
+    with pytest.raises(SystemExit, match="^0$"):
+        main()
+    printed = capsys.readouterr()
+    assert printed.err.startswith("Exploratory: ")
+    assert "its margins were changed after the study was made" in printed.err
+    assert "C8" in {entry["claim"] for entry in json.loads(printed.out)}
 
 
 def test_the_supported_c1_names_its_qualifications():

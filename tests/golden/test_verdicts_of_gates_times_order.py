@@ -343,7 +343,7 @@ def test_c2_prints_what_the_library_starts_with():
     """Slopes by cell type, equivalence at the best initialisation, and the strong control, in words."""
     found = judged("C2", C2, {"recall_irnn": 0.97}).qualifications
     assert found[0].startswith("at library initialisation the slopes are vanilla −0.5")
-    assert "so mitigation needs the forget-gate bias" in found[0]
+    assert "so at initialisation it is the forget-gate bias that mitigates" in found[0]
     assert found[1].startswith(
         "an identity-initialised vanilla RNN is equivalent at initialisation within ±0.02 nat/step"
     )
@@ -367,6 +367,12 @@ def test_c5_tells_who_sees_order():
     assert found[1].startswith("causal self-attention, or attention with positions, sees the order: S = 0.300")
     assert found[2].startswith("causal attention without positions is invariant in the prefix with 1 layer")
     assert found[3].startswith("an encoder without positions, trained on sorted input, changed its answer")
+
+
+def test_c5_tells_a_drop_as_a_difference():
+    """What is lost is a difference of two accuracies, no share of the first one."""
+    wording = judged("C5", C5).wording
+    assert ("a vanilla RNN lost 0.850 in accuracy [" in wording, "of its accuracy" in wording) == (True, False)
 
 
 def test_c5_does_not_praise_what_was_not_unlearned():

@@ -134,6 +134,7 @@ def test_c7_says_where_recurrence_wins_and_what_grows():
     assert "there are sequential tasks where recurrence wins, as parity beyond the trained lengths: LSTM 1.00" in told
     assert "stages that must follow one another grow as T to the power of: rnn 1.00, transformer 0" in told
     assert "bytes carried on after T tokens grow as T to the power of: rnn 0, transformer 1.00" in told
+    assert "all tokens at once is work that grows with the square of the length" in told
 
 
 @pytest.mark.parametrize("model", ["transformer", "gru"])

@@ -558,6 +558,7 @@ def test_a_study_whose_own_claim_was_changed_says_so():
     content["preregistration"]["claims"]["X1"]["atoms"]["a"]["below"] = 200.0
     changed = plan.Study.model_validate(content)
     assert "its margins were changed after the study was made" in changed.exploratory
+    assert changed.caution == f"Exploratory: {'; '.join(changed.exploratory)}. No verdict here is confirmatory."
     del content["preregistration"]["claims"]["X1"]
     with pytest.raises(ValidationError, match=r"do not name the same; look at X1"):
         plan.Study.model_validate(content)

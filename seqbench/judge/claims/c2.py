@@ -66,7 +66,10 @@ def _at_library_initialisation(atoms: Atoms) -> tuple[str, ...]:
     text = f"at library initialisation the slopes are {listed} {types.unit}"
     if not near:
         return (text,)
-    return (f"{text}: nearly the same, so mitigation needs the forget-gate bias, which the library leaves near 0",)
+    return (
+        f"{text}: nearly the same, so at initialisation it is the forget-gate bias that mitigates, which the library "
+        "leaves near 0; what training makes of it stands in 2d",
+    )
 
 
 _CELLS = (("rnn", "vanilla"), ("lstm", "LSTM"), ("gru", "GRU"))

@@ -20,7 +20,7 @@ def finding(atoms: Atoms, verdict: Verdict) -> str:
     if verdict is not Verdict.SUPPORTED:
         return ""
     lost = [
-        f"{name} lost {number(atom.effect)} of its accuracy {interval(atom.lower, atom.upper)}, n = {atom.n}"
+        f"{name} lost {number(atom.effect)} in accuracy {interval(atom.lower, atom.upper)}, n = {atom.n}"
         for key, name in RECURRENT
         if (atom := atoms.get(key)) and atom.effect is not None
     ]

@@ -39,13 +39,16 @@ def _speed(atoms: Atoms) -> tuple[str, ...]:
 
 
 def _work(atoms: Atoms) -> tuple[str, ...]:
-    past = "a language model's token attends to the past alone, inside its window"
+    work = (
+        "all tokens at once is work that grows with the square of the length, and a language model's token attends to "
+        "the past alone, inside its window"
+    )
     growth = atoms.get("7e")
     arms = {arm.name: arm.mean for arm in growth.arms if arm.mean is not None} if growth else {}
     if not arms:
-        return (f"all tokens at once is work that grows with the square of the length, and {past}",)
+        return (work,)
     listed = ", ".join(f"{name} {number(value)}" for name, value in arms.items())
-    return (f"{past}; bytes carried on after T tokens grow as T to the power of: {listed}",)
+    return (f"{work}; bytes carried on after T tokens grow as T to the power of: {listed}",)
 
 
 def _depth(atoms: Atoms) -> tuple[str, ...]:

@@ -293,9 +293,7 @@ def _attached(csv: str) -> str:
 
 def _alerts(study: Study, contents: Contents, tables: Tables) -> tuple[str, ...]:
     cells = tables.cells
-    found = []
-    if study.exploratory:
-        found.append(f"Exploratory: {'; '.join(study.exploratory)}. No verdict here is confirmatory.")
+    found = [study.caution] if study.caution else []
     found += [f"Left out: {entry.what} ({base.plural(entry.cells, 'cell')}): {entry.why}." for entry in left_out(study)]
     missing = int((cells[table.STATUS] == table.MISSING).sum())
     if missing:
