@@ -383,7 +383,8 @@ def _save(place: Path, prepared: Prepared, trained: Trained, text: Text) -> None
     )
     try:
         (place / FACTS).write_text(trained.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        hub.save(place, wrapped, tokenizer, facts=facts)  # its manifest comes last, and makes the folder a checkpoint
+        # its manifest comes last, and makes the folder a checkpoint
+        hub.save(place, wrapped, tokenizer, facts=facts, beside=(FACTS,))
     except OSError as error:
         raise UsageError(f"{place} cannot be written ({error.strerror}); give another folder with --save") from error
 

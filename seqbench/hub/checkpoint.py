@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -70,11 +70,17 @@ def wrap(
 
 
 def save(
-    folder: Path, model: SeqbenchForCausalLM, tokenizer: PreTrainedTokenizerFast, *, facts: Facts | None = None
+    folder: Path,
+    model: SeqbenchForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    facts: Facts | None = None,
+    beside: Sequence[str] = (),
 ) -> None:
     """Write a model with its tokenizer, a card that tells the facts, and last a manifest of every file's sha256.
 
-    What of these files is there already is overwritten. A folder whose writing was interrupted has no manifest.
+    beside: names of further files, which are there already and belong to the model.
+    What else of these files is there already is overwritten. A folder whose writing was interrupted has no manifest.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
@@ -87,7 +93,7 @@ def save(
         "seqbench": seqbench.__version__,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "files": {name: _sha256(folder / name) for name in FILES},
+        "files": {name: _sha256(folder / name) for name in (*FILES, *beside)},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 

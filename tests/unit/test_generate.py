@@ -173,6 +173,10 @@ def test_a_damaged_checkpoint_is_refused(corpus, tmp_path):
     with pytest.raises(CheckpointError, match=r"model\.safetensors changed since"):
         made(corpus, folder=place)
     weights.write_bytes(whole)
+    facts = (place / generate.FACTS).read_text()
+    (place / generate.FACTS).write_text(facts.replace('"validation": ', '"validation": 1', 1))
+    with pytest.raises(CheckpointError, match=r"training\.json changed since"):
+        made(corpus, folder=place)
     (place / generate.FACTS).write_text("{")
     with pytest.raises(CheckpointError, match=r"training\.json is damaged"):
         made(corpus, folder=place)
