@@ -156,6 +156,8 @@ class Arm(BaseModel):
 
     def fits(self, cell: Cell) -> bool:
         """Return whether a planned cell belongs to this arm, on a device of its class."""
+        if cell.task != self.task or (cell.probe or "") != (self.probe or ""):  # most cells, told at once
+            return False
         same = all((getattr(cell, name) or "") in values for name, values in self.wanted.items())
         return same and self.takes(dict(cell.params))
 

@@ -625,10 +625,12 @@ def _paired_panels(
 
 def log_ratios(subject: pd.DataFrame, reference: pd.DataFrame) -> list[Array]:
     """Return ln(subject / reference) of every round of one panel that counts in both, one array per process."""
-    both = subject.join(reference.add_suffix("_reference"), how="inner")
-    both = both[both[table.KEPT] & both[f"{table.KEPT}_reference"]]
-    ratios = pd.Series(np.log(both[table.SECONDS] / both[f"{table.SECONDS}_reference"]), index=both.index)
-    return [_array(ratios[both[table.PROCESS] == process]) for process in sorted(set(both[table.PROCESS]))]
+    _, own, other = np.intersect1d(subject.index, reference.index, assume_unique=True, return_indices=True)
+    kept = subject[table.KEPT].to_numpy()[own] & reference[table.KEPT].to_numpy()[other]
+    own, other = own[kept], other[kept]
+    ratios = np.log(subject[table.SECONDS].to_numpy()[own] / reference[table.SECONDS].to_numpy()[other])
+    processes = subject[table.PROCESS].to_numpy()[own]
+    return [ratios[processes == process] for process in np.unique(processes)]
 
 
 def _samples(atom: Atom, arms: dict[str, pd.DataFrame], filling: Filling) -> tuple[Array, ...]:

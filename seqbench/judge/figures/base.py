@@ -42,6 +42,8 @@ FACETS = (table.TASK, table.LENGTH, table.WIDTH, table.PARAMS)
 """What must be equal, beside the variant, for seeds to stand side by side in one panel."""
 PLACED = (table.TASK, table.MODEL, table.LENGTH, table.WIDTH, table.LAYERS, table.BATCH)
 """What tells of a mark to which cells it belongs, as far as its frame has it."""
+MANY = 50
+"""Of more seeds than this no further one has a mark or a thin line of its own; means and intervals are of all."""
 BLOCKS = 60
 """Into how many blocks of steps a training is summed up, so that a long one stays a small figure."""
 
@@ -154,23 +156,24 @@ def blocked(rows: pd.DataFrame) -> pd.DataFrame:
     keeps its last value to the end of its facet, so that a median over seeds never loses those that were done first.
     """
     facets = list(FACETS)
-    own = [table.LAYERS, table.MODEL, table.SEED]
-    columns = [*facets, *own]
+    columns = [*facets, table.LAYERS, table.MODEL, table.SEED]
     finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
     if finite.empty:
         return pd.DataFrame(columns=[*columns, table.AT, table.VALUE, table.UNIT])
     last = finite.groupby(facets)[table.AT].transform("max")
     size = np.maximum(1, np.ceil(last / BLOCKS))
     steps = np.minimum(np.ceil(finite[table.AT] / size) * size, last).rename(table.AT)
-    found = finite.groupby([*(finite[name] for name in columns), steps])[table.VALUE].median().reset_index()
-    filled = []
-    for key, facet in found.groupby(facets):
-        wide = facet.pivot_table(index=table.AT, columns=own, values=table.VALUE).ffill()
-        long = wide.melt(ignore_index=False, value_name=table.VALUE).dropna().reset_index()
-        filled.append(long.merge(pd.DataFrame([key], columns=facets), how="cross"))
+    # Trainings as numbers in the order of their names: texts would be compared for every one of many points.
+    training = finite.groupby(columns).ngroup().rename("training")
+    known = finite[columns].groupby(training).first()
+    found = finite.groupby([training, steps])[table.VALUE].median()
+    facet = known.groupby(facets).ngroup().to_numpy()[found.index.get_level_values("training")]
+    filled = [own.unstack("training").ffill().unstack().dropna() for _, own in found.groupby(facet)]
+    long = pd.concat(filled).rename(table.VALUE).sort_index().reset_index()
+    names = known.take(long["training"]).reset_index(drop=True)
     units = finite.groupby(table.TASK)[table.UNIT].first()
-    result = pd.concat(filled).assign(**{table.UNIT: lambda frame: frame[table.TASK].map(units)})
-    return result[[*columns, table.AT, table.VALUE, table.UNIT]].sort_values([*columns, table.AT], ignore_index=True)
+    points = {table.AT: long[table.AT], table.VALUE: long[table.VALUE], table.UNIT: names[table.TASK].map(units)}
+    return names.assign(**points)
 
 
 def bands(axis: Axes, panel: pd.DataFrame) -> None:
@@ -321,7 +324,8 @@ def mean_line(
     """
     finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
     means = summary(finite, [at])
-    seeds = (finite[at] * shift, finite[table.VALUE])
+    some = some_seeds(finite)
+    seeds = (some[at] * shift, some[table.VALUE])
     axis.plot(*seeds, look.marker, color=look.colour, fillstyle=fill, alpha=0.3, markersize=2.5)
     bars = (means[MEAN] - means[LOWER], means[UPPER] - means[MEAN])
     axis.errorbar(
@@ -336,6 +340,12 @@ def mean_line(
         capsize=2,
         label=f"{label or look.label} ({counted(means[N])})",
     )
+
+
+def some_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the first `MANY` seeds: more marks could not be told apart, and would swell the page."""
+    seeds = np.sort(rows[table.SEED].unique())
+    return rows if len(seeds) <= MANY else rows[rows[table.SEED].isin(seeds[:MANY])]
 
 
 def counted(n: "pd.Series[int]") -> str:

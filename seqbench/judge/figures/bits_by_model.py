@@ -12,9 +12,9 @@ from seqbench.plan import Study
 
 TITLE = "Bits per character on held-out text, by model"
 CAPTION = (
-    "Lower is better. Small marks: seeds; large mark and bar: mean and 95 % Student-t interval (unadjusted, "
-    "descriptive). Lines: the order-0 and order-2 counting models and, where the text is generated, its exact entropy, "
-    "below which no model can stay."
+    "Lower is better. Small marks: seeds, the first 50 at most; large mark and bar: mean and 95 % Student-t interval "
+    "(unadjusted, descriptive). Lines: the order-0 and order-2 counting models and, where the text is generated, its "
+    "exact entropy, below which no model can stay."
 )
 PROBES = ("",)
 LINES = {
@@ -74,7 +74,8 @@ def _panel(axis: Axes, seeds: pd.DataFrame, rows: pd.DataFrame, task: str) -> No
     for place, (model, size, own) in enumerate(sizes):
         look = style.look(model)
         mean = base.summary(own, [table.MODEL]).iloc[0]
-        axis.plot(own[table.VALUE], [place] * len(own), look.marker, color=look.colour, alpha=0.35, markersize=3.5)
+        some = base.some_seeds(own)
+        axis.plot(some[table.VALUE], [place] * len(some), look.marker, color=look.colour, alpha=0.35, markersize=3.5)
         axis.plot([mean[base.LOWER], mean[base.UPPER]], [place, place], color=look.colour, linewidth=1.6)
         axis.plot([mean[base.MEAN]], [place], look.marker, color=look.colour, markersize=6.5)
         labels.append(f"{look.label}{size} (n = {mean[base.N]})")

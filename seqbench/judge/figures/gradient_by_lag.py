@@ -23,16 +23,15 @@ PROBES = ("input_gradient",)
 SLOPE = "slope"
 HORIZON = "horizon"
 POINTS = 12
-"""How many points of a seed's thin line are drawn; the data behind the figure hold all, unless seeds are many."""
-MANY = 50
-"""Of more seeds than this no further one has a thin line, and the data hold only the lags that the mean is drawn at."""
+"""How many points of a seed's thin line are drawn; the data behind the figure hold all, but of more
+seeds than `base.MANY` those of the mean's line alone."""
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     """Return one row per variant, size, seed and lag, with the seed's fitted slope (nat/step) and horizon (steps)."""
     rows = tables.series[tables.series[table.MEASUREMENT] == "log_gradient_norm"]
     known = tables.wide.reindex(columns=["gradient_slope", "gradient_horizon"])
-    if rows.groupby([table.MODEL, table.LENGTH, table.WIDTH])[table.SEED].nunique().gt(MANY).any():
+    if rows.groupby([table.MODEL, table.LENGTH, table.WIDTH])[table.SEED].nunique().gt(base.MANY).any():
         rows = rows.assign(**{name: [one[:: _every(one)] for one in rows[name]] for name in (table.AT, table.VALUE)})
     points = table.points(rows.join(known.set_axis([SLOPE, HORIZON], axis=1), on=table.FINGERPRINT))
     columns = [table.MODEL, table.LENGTH, table.WIDTH, table.SEED, table.AT, table.VALUE, SLOPE, HORIZON]
@@ -62,7 +61,7 @@ def _line(axis: Axes, rows: pd.DataFrame, look: style.Look) -> None:
     by_seed = by_seed - by_seed.iloc[0]
     thin = by_seed.iloc[:: max(1, len(by_seed) // POINTS)]
     # One path for all seeds, broken between them by a place without a number.
-    broken = [np.append(thin[seed], np.nan) for seed in list(thin)[:MANY]]
+    broken = [np.append(thin[seed], np.nan) for seed in list(thin)[: base.MANY]]
     lags = np.tile(np.append(thin.index, np.nan), len(broken))
     axis.plot(lags, np.concatenate(broken), color=look.colour, linestyle=look.line, linewidth=0.5, alpha=0.35)
     slope = rows.groupby(table.SEED)[SLOPE].first().mean()

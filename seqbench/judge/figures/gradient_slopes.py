@@ -12,8 +12,8 @@ from seqbench.plan import Study
 TITLE = "Slope of the gradient against lag, by variant"
 CAPTION = (
     "Fitted slope of ln gradient norm against lag at initialisation; left of zero gradients vanish, right of it they "
-    "explode. Small marks: seeds; large mark and bar: mean and 95 % Student-t interval over seeds (unadjusted). "
-    "Broken lines: the pre-registered margins."
+    "explode. Small marks: seeds, the first 50 at most; large mark and bar: mean and 95 % Student-t interval over "
+    "seeds (unadjusted). Broken lines: the pre-registered margins."
 )
 PROBES = ("input_gradient",)
 MEASUREMENT = "gradient_slope"
@@ -47,6 +47,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             look = style.look(str(row[table.MODEL]))
             own = seeds[(seeds[table.MODEL] == row[table.MODEL]) & (seeds[table.WIDTH] == row[table.WIDTH])]
             own = own[own[table.LENGTH] == row[table.LENGTH]]
+            own = base.some_seeds(own)
             axis.plot(own[table.VALUE], [place] * len(own), look.marker, color=look.colour, alpha=0.35, markersize=3)
             axis.plot([row[base.LOWER], row[base.UPPER]], [place, place], color=look.colour, linewidth=1.6)
             axis.plot([row[base.MEAN]], [place], look.marker, color=look.colour, markersize=6)

@@ -13,8 +13,9 @@ from seqbench.plan import Study
 TITLE = "Score against length of the test"
 CAPTION = (
     "Accuracy, or R² of a regression, on fresh sequences of each length; the upright line is the length of training, "
-    "the longest one where training had many. Mean over seeds with 95 % Student-t intervals (unadjusted); small marks: "
-    "seeds. Chance is that of the length of training. A training that diverged has no score here."
+    "the longest one where training had many. Mean over seeds with 95 % Student-t intervals (unadjusted); small "
+    "marks: seeds, the first 50 at most. Chance is that of the length of training. A training that diverged has no "
+    "score here."
 )
 PROBES = ("",)
 SCORES = {"accuracy_by_length": "accuracy (1)", "r2_by_length": "R² (1)"}

@@ -19,8 +19,8 @@ CAPTION = (
     "Left: score in the order of training (filled) and on the same items in the test order (hollow): accuracy, or R² "
     "of a regression; broken line: chance. Right: share of item sets whose answer changes with the order or, of a "
     "regression, the change of the answer in standard deviations of the right one; √2 is the change to the answer of "
-    "other items. Mean over seeds with 95 % Student-t intervals (unadjusted); small marks: seeds. The right answer "
-    "never depends on the order."
+    "other items. Mean over seeds with 95 % Student-t intervals (unadjusted); small marks: seeds, the first 50 at "
+    "most. The right answer never depends on the order."
 )
 PROBES = ("",)
 CLASSES = ("accuracy", "accuracy_shuffled", "flip_rate")
@@ -93,6 +93,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, models: list[str], filled: dict[str, 
             at = place + 0.24 * (shift - (len(filled) - 1) / 2)
             mean = base.summary(own, [table.MODEL]).iloc[0]
             face = look.colour if full else "none"
+            own = base.some_seeds(own)
             axis.plot(own[table.VALUE], [at] * len(own), look.marker, color=look.colour, alpha=0.3, markersize=2.5)
             axis.plot([mean[base.LOWER], mean[base.UPPER]], [at, at], color=look.colour, linewidth=1.3)
             axis.plot([mean[base.MEAN]], [at], look.marker, color=look.colour, markerfacecolor=face, markersize=6)

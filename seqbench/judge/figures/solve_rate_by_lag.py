@@ -18,8 +18,9 @@ CAPTION = (
     "One item stands first and is asked for at the end; nothing but the distance makes it hard. Above: share of seeds "
     "that solved the task within the budget of their group, with exact 95 % intervals (Clopper-Pearson, unadjusted). "
     "Below: steps to solve; filled marks: seeds that solved it; open marks: seeds that had not when their budget "
-    "ended, at that budget; line: median over seeds, where more than half solved it. Who diverged or ran out of time "
-    "or memory did not solve it; cells that crashed, erred or could not run do not count."
+    "ended, at that budget; line: median over seeds, where more than half solved it. Marks are of the first 50 seeds "
+    "at most. Who diverged or ran out of time or memory did not solve it; cells that crashed, erred or could not run "
+    "do not count."
 )
 PROBES = ("",)
 LAG, SHARE = "lag", "share"
@@ -114,14 +115,15 @@ def _shares(axis: Axes, rows: pd.DataFrame, look: style.Look, shift: float) -> N
 
 def _steps(axis: Axes, rows: pd.DataFrame, look: style.Look, shift: float, room: float) -> None:
     # Seeds stand side by side in the room of their model: many solve a task at the same evaluation.
-    by_lag = rows.groupby(LAG)
-    at = rows[LAG] * shift * room ** (0.7 * ((by_lag.cumcount() + 0.5) / by_lag[LAG].transform("size") - 0.5))
-    solved = np.isfinite(rows[table.VALUE])
-    axis.plot(at[solved], rows[solved][table.VALUE], look.marker, color=look.colour, markersize=4)
+    some = base.some_seeds(rows)
+    by_lag = some.groupby(LAG)
+    at = some[LAG] * shift * room ** (0.7 * ((by_lag.cumcount() + 0.5) / by_lag[LAG].transform("size") - 0.5))
+    solved = np.isfinite(some[table.VALUE])
+    axis.plot(at[solved], some[solved][table.VALUE], look.marker, color=look.colour, markersize=4)
     axis.plot(
-        at[~solved], rows[~solved][table.STEPS], look.marker, color=look.colour, markerfacecolor="none", markersize=4
+        at[~solved], some[~solved][table.STEPS], look.marker, color=look.colour, markerfacecolor="none", markersize=4
     )
-    medians = by_lag[table.VALUE].median()
+    medians = rows.groupby(LAG)[table.VALUE].median()
     medians = medians[np.isfinite(medians)]
     axis.plot(medians.index * shift, medians, color=look.colour, linestyle=look.line, linewidth=1.3)
     axis.plot([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=look.label)

@@ -49,8 +49,15 @@ def save(out: Path, content: Mapping[str, str | bytes]) -> Path:
 
 def csv(frame: pd.DataFrame) -> str:
     """Return a frame as CSV: numbers in full, nothing where there is none, no text that a spreadsheet would run."""
-    safe = frame.map(lambda value: typeset.csv_text(value) if isinstance(value, str) else value)
-    return safe.to_csv(index=False, lineterminator="\n")
+    return frame.apply(_safe).to_csv(index=False, lineterminator="\n")
+
+
+def _safe(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return a column of a frame with its texts as `typeset.csv_text` writes them: of many rows few differ."""
+    if not isinstance(column.dtype, pd.StringDtype):
+        return column.map(lambda value: typeset.csv_text(value) if isinstance(value, str) else value)
+    written = {value: typeset.csv_text(value) for value in column.unique() if isinstance(value, str)}
+    return column.map(written)
 
 
 def sha256(content: str) -> str:
