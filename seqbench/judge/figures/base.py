@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -169,8 +169,9 @@ def blocked(rows: pd.DataFrame) -> pd.DataFrame:
     found = finite.groupby([training, steps])[table.VALUE].median()
     facet = known.groupby(facets).ngroup().to_numpy()[found.index.get_level_values("training")]
     filled = [own.unstack("training").ffill().unstack().dropna() for _, own in found.groupby(facet)]
-    long = pd.concat(filled).rename(table.VALUE).sort_index().reset_index()
-    names = known.take(long["training"]).reset_index(drop=True)
+    together = cast("pd.Series[float]", pd.concat(filled))
+    long = together.rename(table.VALUE).sort_index().reset_index()
+    names = known.take(long["training"].to_numpy()).reset_index(drop=True)
     units = finite.groupby(table.TASK)[table.UNIT].first()
     points = {table.AT: long[table.AT], table.VALUE: long[table.VALUE], table.UNIT: names[table.TASK].map(units)}
     return names.assign(**points)
