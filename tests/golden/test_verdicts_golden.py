@@ -101,7 +101,7 @@ def test_verdicts_on_the_command_line_are_called_exploratory_too(tmp_path, capsy
     study = C8.model_copy(update={"preregistration": C8.preregistration.model_copy(update={"level": 0.06})})
     store.create_study(tmp_path, study)
     monkeypatch.setattr(sys, "argv", ["seqbench", "verdicts", "--results", str(tmp_path), "--json"])
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main()
     printed = capsys.readouterr()
     assert printed.err.startswith("Exploratory: ")
