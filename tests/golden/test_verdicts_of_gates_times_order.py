@@ -372,7 +372,8 @@ def test_c5_tells_who_sees_order():
 def test_c5_tells_a_drop_as_a_difference():
     """What is lost is a difference of two accuracies, no share of the first one."""
     wording = judged("C5", C5).wording
-    assert ("a vanilla RNN lost 0.850 in accuracy [" in wording, "of its accuracy" in wording) == (True, False)
+    assert [text.split()[1] for text in wording.split("lost ")[1:]] == ["in", "in", "in"]
+    assert wording.count(" in accuracy [") == 3
 
 
 def test_c5_does_not_praise_what_was_not_unlearned():
