@@ -75,11 +75,16 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """A text that a model wrote in a study, as much of it as is shown."""
+    """A text that a model wrote in a study, as much of it as is shown.
+
+    read, bits: the tokens that the model had read in training and its bits per character, None where not recorded.
+    """
 
     model: str
     width: int
     layers: int
+    read: int | None
+    bits: float | None
     seed: int
     sample_seed: int
     text: str
@@ -88,11 +93,12 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
-    """What models wrote after one prompt at one temperature, side by side: of each size one text, of its least seed."""
+    """What models wrote after one prompt, drawn one way: of each size and budget one text, of its least seed."""
 
     task: str
     prompt: str
     temperature: float
+    top_k: int | None
     texts: tuple[Written, ...]
     others: int
 
@@ -398,30 +404,42 @@ def _models(records: Mapping[Cell, Record]) -> tuple[Mapping[str, Any], ...]:
 
 
 def _samples(records: Mapping[Cell, Record]) -> tuple[Samples, ...]:
-    """Return the texts of the records by task, prompt and temperature: one for each size of a model."""
-    groups: dict[tuple[str, str, float], dict[tuple[str, int, int], Written]] = {}
-    counts: Counter[tuple[str, str, float]] = Counter()
+    """Return the texts by task, prompt, temperature and top-k: one for each size and budget of a model."""
+    groups: dict[tuple[str, str, float, int], dict[tuple[str, int, int, int], Written]] = {}
+    counts: Counter[tuple[str, str, float, int]] = Counter()
     for entry in sorted(records.values(), key=lambda entry: (entry.cell.seed, entry.fingerprint)):
         for sample in sorted(entry.texts, key=lambda sample: sample.seed):
-            key = (entry.cell.task, sample.prompt, sample.temperature)
+            key = (entry.cell.task, sample.prompt, sample.temperature, sample.top_k or 0)
             counts[key] += 1
-            size = (entry.cell.model, entry.cell.width, entry.cell.layers)
+            cell = entry.cell
+            size = (cell.model, cell.width, cell.layers, cell.training.steps if cell.training else 0)
             groups.setdefault(key, {}).setdefault(size, _written(entry, sample))
     found = []
-    for (task, prompt, temperature), texts in sorted(groups.items()):
-        order = style.ordered(model for model, _, _ in texts)
-        shown = sorted(texts.values(), key=lambda item: (order.index(item.model), item.width, item.layers))
-        others = counts[task, prompt, temperature] - len(shown)
-        found.append(Samples(task=task, prompt=prompt, temperature=temperature, texts=tuple(shown), others=others))
+    for key, texts in sorted(groups.items()):
+        task, prompt, temperature, top_k = key
+        order = style.ordered(model for model, *_ in texts)
+        shown = sorted(texts.items(), key=lambda item: (order.index(item[0][0]), item[1].width, *item[0][2:]))
+        found.append(
+            Samples(
+                task=task,
+                prompt=prompt,
+                temperature=temperature,
+                top_k=top_k or None,
+                texts=tuple(text for _, text in shown),
+                others=counts[key] - len(shown),
+            )
+        )
     return tuple(found[:SHOWN_TEXTS])
 
 
 def _written(entry: Record, sample: Sample) -> Written:
-    facts = entry.model
+    facts, read, bits = entry.model, entry.measured("tokens"), entry.measured("bits_per_character")
     return Written(
         model=entry.cell.model,
         width=facts.width if facts else entry.cell.width,
         layers=entry.cell.layers,
+        read=int(read.value) if read else None,
+        bits=bits.value if bits else None,
         seed=entry.cell.seed,
         sample_seed=sample.seed,
         text=sample.text[:SHOWN_CHARACTERS],

@@ -25,7 +25,7 @@ from seqbench.judge import table
 from seqbench.judge.figures import FIGURES, crossover_map, memory_by_length, style, verdict_overview
 from seqbench.judge.report import build, flips, svg, verdicts
 from seqbench.judge.rules import Verdict
-from seqbench.record import Sample
+from seqbench.record import Measurement, Sample
 
 HOSTILE = "<script>x</script> ](javascript:y) $z_{1$ \\alpha \u202eklat"
 """Markup, a link of Markdown, mathematics and LaTeX, and a mark that turns the reading direction."""
@@ -369,6 +369,38 @@ def test_samples_stand_side_by_side():
         "gru 1000",
         "transformer 1000",
     ]
+
+
+def test_each_budget_has_its_own_sample_which_says_what_was_read():
+    """One model on 50 and on 80 steps wrote two texts; a text drawn from few characters stands by itself."""
+    study = studies.study(("C8",), seeds=1)
+    held = studies.contents(study)
+    name, entry = next(item for item in held.records if item[1].cell.task == "chronicle")
+    records = []
+    for steps, top_k in ((50, None), (80, None), (50, 5)):
+        cell = entry.cell.model_copy(update={"training": entry.cell.training.model_copy(update={"steps": steps})})
+        cell = cell if top_k is None else cell.model_copy(update={"seed": cell.seed + 1})
+        sample = Sample(prompt="p", text=f"{steps} {top_k}", temperature=1.0, seed=3, top_k=top_k)
+        told = (
+            Measurement(name="tokens", value=steps * 100, unit="token"),
+            Measurement(name="bits_per_character", value=2.5, unit="bit/character"),
+        )
+        change = {
+            "cell": cell,
+            "texts": (sample,),
+            "measurements": told,
+            "fingerprint": f"{steps}{top_k}".ljust(64, "0"),
+        }
+        records.append((f"{steps}-{top_k}-{name}", entry.model_copy(update=change)))
+    found = build._samples({record.cell: record for _, record in records})
+    assert [(group.top_k, [item.text for item in group.texts]) for group in found] == [
+        (None, ["50 None", "80 None"]),
+        (5, ["50 5"]),
+    ]
+    assert [(item.read, item.bits) for item in found[0].texts] == [(5000, 2.5), (8000, 2.5)]
+    page = build.page(replace(build.build(study, held), samples=found))
+    assert "5 000 tokens read, 2.500 bit/character; seed" in page
+    assert "temperature 1, top 5, after the prompt" in page
 
 
 def test_what_lacks_records_is_shown_pale():
