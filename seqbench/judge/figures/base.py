@@ -315,17 +315,19 @@ def mean_line(
     look: style.Look,
     *,
     at: str,
+    seed: str = table.SEED,
     shift: float = 1.0,
     label: str = "",
     fill: Literal["full", "none", "left", "top", "right", "bottom"] = "full",
 ) -> None:
     """Draw seeds as thin marks, and the line of their means with intervals: the value against the column `at`.
 
+    seed: the column that tells replicates apart.
     shift: the factor by which marks stand beside their place, so that several models at one place can be told apart.
     """
     finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
     means = summary(finite, [at])
-    some = some_seeds(finite)
+    some = some_seeds(finite, seed=seed)
     seeds = (some[at] * shift, some[table.VALUE])
     axis.plot(*seeds, look.marker, color=look.colour, fillstyle=fill, alpha=0.3, markersize=2.5)
     bars = (means[MEAN] - means[LOWER], means[UPPER] - means[MEAN])
@@ -343,10 +345,10 @@ def mean_line(
     )
 
 
-def some_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+def some_seeds(rows: pd.DataFrame, *, seed: str = table.SEED) -> pd.DataFrame:
     """Return the rows of the first `MANY` seeds: more marks could not be told apart, and would swell the page."""
-    seeds = np.sort(rows[table.SEED].unique())
-    return rows if len(seeds) <= MANY else rows[rows[table.SEED].isin(seeds[:MANY])]
+    seeds = np.sort(rows[seed].unique())
+    return rows if len(seeds) <= MANY else rows[rows[seed].isin(seeds[:MANY])]
 
 
 def counted(n: "pd.Series[int]") -> str:

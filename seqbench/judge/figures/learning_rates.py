@@ -63,7 +63,7 @@ def _panel(axis: Axes, finite: pd.DataFrame, everything: pd.DataFrame) -> None:
         look = style.look(model)
         if own.empty:
             continue
-        base.mean_line(axis, own, look, at=RATE, shift=shift)
+        base.mean_line(axis, own, look, at=RATE, seed="trial", shift=shift)
         chosen = own[own[CHOSEN]]
         if len(chosen):
             ring: dict[str, Any] = {"color": look.colour, "markerfacecolor": "none", "markersize": 11}
