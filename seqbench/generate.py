@@ -405,5 +405,8 @@ def _loaded(place: Path, mark: str, text: Text, cell: Cell) -> Generator:
             f"given {facts.minutes:g} min, and not the {cell.model} of width {cell.width} that is asked for; "
             "give another folder with --save"
         )
+    name = variant.parse(cell.model).name
+    if registry.is_path(name):
+        hub.trust(name)  # whoever asks for a generator names the file
     model, tokenizer = hub.load(place)
     return Generator(network=model.network, alphabet=hub.vocabulary_of(tokenizer), facts=facts, text=text)

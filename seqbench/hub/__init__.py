@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from seqbench.hub.cache import RecurrentCache
 from seqbench.hub.card import Facts
 from seqbench.hub.checkpoint import load, save, wrap
-from seqbench.hub.configuration import SeqbenchConfig
+from seqbench.hub.configuration import SeqbenchConfig, trust
 from seqbench.hub.modeling import SeqbenchForCausalLM
 from seqbench.hub.tokenizer import encode, make_tokenizer, vocabulary_of
 
@@ -25,6 +25,7 @@ __all__ = [
     "load",
     "make_tokenizer",
     "save",
+    "trust",
     "vocabulary_of",
     "wrap",
 ]

@@ -18,7 +18,7 @@ import seqbench
 from seqbench import registry
 from seqbench.errors import CheckpointError, InvalidInput, SeqbenchError
 from seqbench.hub.card import Facts, model_card
-from seqbench.hub.configuration import SeqbenchConfig
+from seqbench.hub.configuration import SeqbenchConfig, trust
 from seqbench.hub.modeling import SeqbenchForCausalLM
 from seqbench.hub.tokenizer import make_tokenizer, vocabulary_of, vocabulary_sha256
 from seqbench.measure import models
@@ -51,6 +51,8 @@ def wrap(
             "give one that reads and predicts these"
         )
     variant = parse(model_name)
+    if registry.is_path(variant.name):
+        trust(variant.name)  # it has run already: the model is built from it
     config = SeqbenchConfig(
         model=variant.name,
         options=_options(variant, spec),

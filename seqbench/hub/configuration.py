@@ -58,11 +58,23 @@ def variant_of(config: SeqbenchConfig) -> Variant:
     return Variant(config.model, tuple(sorted(options.items())))
 
 
+_TRUSTED: set[str] = set()
+"""The sha256 of every own model's file that may run in this process."""
+
+
+def trust(model: str) -> None:
+    """Let checkpoints of this process run a file of your own, as `mine.py:build`, with the content that it has now.
+
+    Without it a stranger's checkpoint could bring a file and name it. Raises UsageError where there is no such file.
+    """
+    _TRUSTED.add(registry.source_sha256(model))
+
+
 def spec_of(config: SeqbenchConfig) -> ModelSpec:
     """Return what the model is built for.
 
     Raises UnknownName or InvalidInput for a model or option that this version does not have, for an encoder, and for an
-    own model's file that is missing or another than the one that was saved.
+    own model's file that is missing, another than the one that was saved, or not trusted (see `trust`).
     """
     if registry.is_path(config.model):
         _check_source(config)
@@ -87,4 +99,9 @@ def _check_source(config: SeqbenchConfig) -> None:
         raise InvalidInput(
             f"{config.model} has sha256 {found[:12]}…, the checkpoint was made with {str(config.model_sha256)[:12]}…; "
             "put the same file there"
+        )
+    if found not in _TRUSTED:
+        raise InvalidInput(
+            f"the checkpoint would run {config.model}; read that file, and if it is what you expect, "
+            f"allow it with seqbench.hub.trust({config.model!r})"
         )

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from seqbench import hub
 from seqbench.errors import CheckpointError, InvalidInput, SeqbenchError, UnknownName, UsageError
+from seqbench.hub import configuration
 from seqbench.measure import models
 from seqbench.measure.models.base import ModelSpec
 from seqbench.variant import parse
@@ -261,6 +263,24 @@ def test_weights_are_never_read_from_a_pickle(copy):
     (copy / "model.safetensors").unlink()
     with pytest.raises(OSError, match="safetensors"):
         AutoModelForCausalLM.from_pretrained(copy)
+
+
+def test_a_checkpoint_runs_no_file_that_nobody_allowed(tmp_path, monkeypatch):
+    """A stranger's folder may bring a file, name it and give its hash: the file does not run before it is trusted."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN)
+    net, spec = made("own.py:build")
+    hub.save(tmp_path / "model", *hub.wrap(net, spec, model_name="own.py:build", vocabulary=VOCABULARY))
+    monkeypatch.setattr(configuration, "_TRUSTED", set())  # as in another process
+    text = "the checkpoint would run own.py:build; read that file, and if it is what you expect, "
+    text += "allow it with seqbench.hub.trust('own.py:build')"
+    for read in (hub.load, AutoModelForCausalLM.from_pretrained):
+        with pytest.raises(InvalidInput, match=f"^{re.escape(text)}$"):
+            read(tmp_path / "model")
+    hub.trust("own.py:build")
+    hub.load(tmp_path / "model")
+    with pytest.raises(UsageError, match=r"^no file 'none.py'"):
+        hub.trust("none.py:build")
 
 
 @torch.no_grad()
