@@ -158,6 +158,10 @@ class TimingConfig(BaseModel):
     batch: sequences per call. processes, rounds: fresh processes, and rounds in each; every round runs every model of
     the panel once. threads: of each process. warmup_seconds: at least, before the first round.
     decoded_tokens: how many tokens one decoding call generates.
+    launch: "graph": the call is recorded as a CUDA graph and replayed; "compiled": the model is compiled
+    (`torch.compile`) before; None: kernel by kernel, as the library runs.
+    precision: "tf32": products round their inputs so, on a GPU that can; "bf16": products take and give bfloat16;
+    None: single precision throughout.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -168,6 +172,8 @@ class TimingConfig(BaseModel):
     threads: Few = 1
     warmup_seconds: Real = Field(default=0.1, ge=0, le=3600)
     decoded_tokens: Length = 64
+    launch: Literal["graph", "compiled"] | None = None
+    precision: Literal["tf32", "bf16"] | None = None
 
 
 class SampleConfig(BaseModel):
@@ -320,6 +326,12 @@ class Cell(BaseModel):
     def threads(self) -> int:
         """Return how many threads the cell is timed with; one where it is not timed."""
         return self.timing.threads if self.timing else 1
+
+    @property
+    def tier(self) -> str:
+        """Return in which other way than the library's own the cell is timed, as `graph, bf16`; else nothing."""
+        settings = (self.timing.launch, self.timing.precision) if self.timing else ()
+        return ", ".join(part for part in settings if part)
 
     @property
     def address(self) -> str:

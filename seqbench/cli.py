@@ -4,7 +4,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -53,6 +53,11 @@ MaxHours = Annotated[
 Executor = Annotated[str, typer.Option("--executor", help="How cells are run: pool, serial or ray.")]
 Address = Annotated[str | None, typer.Option("--address", help="Of a Ray cluster; default: one on this machine.")]
 
+Lane = Annotated[
+    Literal["exclusive", "shared"] | None,
+    typer.Option("--lane", help="Run the timed cells alone (exclusive), or all others (shared); default: both."),
+]
+
 
 def main() -> NoReturn:
     """Run the command line; every expected error is one line on standard error and an exit code."""
@@ -99,6 +104,7 @@ def run(
     development: Development = False,
     fit_hours: FitHours = None,
     max_hours: MaxHours = None,
+    lane: Lane = None,
 ) -> None:
     """Run what a study still lacks; the same command resumes it. Exit code 3: some cell still has no record."""
     _run(
@@ -116,6 +122,7 @@ def run(
         development=development,
         fit_hours=fit_hours,
         max_hours=max_hours,
+        lane=lane,
     )
     _finish(results)
 
@@ -484,6 +491,7 @@ def _run(
     development: bool = False,
     fit_hours: float | None = None,
     max_hours: float | None = None,
+    lane: Literal["exclusive", "shared"] | None = None,
 ) -> None:
     study = _study(suite, corpus=corpus, split=split, tasks=tasks, development=development)  # before torch: two seconds
 
@@ -500,6 +508,7 @@ def _run(
         fit_hours=fit_hours,
         max_hours=max_hours,
         address=address,
+        lane=lane,
     )
     _conduct(study, results, settings=settings, corpus_path=corpora.locate(corpus) if corpus else None)
 

@@ -20,25 +20,27 @@ class Costs:
 
     measured: kind of cell -> mean wall seconds of its records. steps: `kind_of_steps` -> seconds of one training step.
     slowness: how many times slower this machine is than the model's, for what was neither measured nor timed.
+    device: where cells run, "cpu" or "cuda"; the model knows both.
     """
 
     measured: Mapping[tuple[object, ...], float]
     steps: Mapping[tuple[object, ...], float] = field(default_factory=dict)
     slowness: float = 1.0
+    device: str = "cpu"
 
     @classmethod
-    def of(cls, records: Iterable[Record], *, machine: str) -> "Costs":
+    def of(cls, records: Iterable[Record], *, machine: str, device: str = "cpu") -> "Costs":
         """Return the costs that records of a machine show; a contended panel took its time, too."""
         times: dict[tuple[object, ...], list[float]] = {}
         for entry in records:
             if entry.environment.machine == machine and entry.status in ("ok", "unsolved", "contended"):
                 times.setdefault(kind_of(entry.cell), []).append(entry.wall_seconds)
-        return cls({key: sum(values) / len(values) for key, values in times.items()})
+        return cls({key: sum(values) / len(values) for key, values in times.items()}, device=device)
 
     def timed(self, steps: Iterable[tuple[Cell, float]]) -> "Costs":
         """Return these costs with the seconds of a training step of some cells, which tell how fast the machine is."""
         known = list(steps)
-        ratios = [seconds / step_seconds(cell) for cell, seconds in known]
+        ratios = [seconds / step_seconds(cell, self.device) for cell, seconds in known]
         found = {kind_of_steps(cell): seconds for cell, seconds in known}
         return replace(self, steps=found, slowness=median(ratios) if ratios else self.slowness)
 
@@ -49,7 +51,7 @@ class Costs:
             return known
         step = self.steps.get(kind_of_steps(cell)) if cell.training else None
         if cell.training is None or step is None:
-            return self.slowness * modelled_seconds(cell)
+            return self.slowness * modelled_seconds(cell, self.device)
         return _steps(cell, cell.training) * step + self.slowness * _SETTING_UP_S
 
     def source(self, cell: Cell) -> Source:
@@ -111,17 +113,34 @@ _FORWARD = 1 / 3  # of a step
 _SCORED, _FURTHER = 4096, 1024  # sequences of the test, and of each test at a further length
 _READ = 8192  # sequences of the test of a capacity, which is not evaluated while it trains
 _SETTING_UP_S = 0.05
+# Microseconds of a layer and a time step in a training step that a GPU replays (H100, batch 64, T 512 to 2048), the
+# milliseconds in which a batch is drawn and launched, and how many times longer all takes where a card is shared.
+_CUDA_STEP_US = {
+    "rnn": 2.1,
+    "lstm": 5.6,
+    "gru": 5.0,
+    "mingru": 1.4,
+    "minlstm": 1.6,
+    "lru": 3.1,
+    "linear_attention": 4.4,
+    "transformer": 4.0,
+    "tcn": 0.4,
+}
+_CUDA_OTHERS_US = 5.0
+_CUDA_DRAWN_MS = 1.5
+_CUDA_SHARED = 3.0
+_CUDA_SETTING_UP_S = 0.7
 _JACOBIAN_S = 0.002  # of one step of the state, by automatic differentiation in double precision
 _CANARY_S, _LEAST_TIMED_S, _WARM_UPS = 0.025, 0.05, 3  # of a model's turn in a round
 _TOKEN_S = 3e-4, 1e-7  # of a layer that decodes a token, and for each token of its context
 
 
-def modelled_seconds(cell: Cell) -> float:
+def modelled_seconds(cell: Cell, device: str = "cpu") -> float:
     """Return the seconds of a cell as the model has them."""
     if cell.timing is not None:
-        return _panel_share(cell, cell.timing)
+        return _panel_share(cell, cell.timing, device)
     if cell.training is not None:
-        return _steps(cell, cell.training) * step_seconds(cell) + _SETTING_UP_S
+        return _steps(cell, cell.training) * step_seconds(cell, device) + _SETTING_UP_S
     if cell.probe in ("lyapunov", "state_jacobian"):
         return cell.length * cell.layers * _JACOBIAN_S + _SETTING_UP_S
     return _SETTING_UP_S
@@ -138,8 +157,10 @@ def _steps(cell: Cell, training: TrainConfig) -> float:
     return training.steps + _FORWARD * sequences / training.batch
 
 
-def step_seconds(cell: Cell) -> float:
+def step_seconds(cell: Cell, device: str = "cpu") -> float:
     """Return the seconds of one training step of a cell as the model has them."""
+    if device == "cuda":
+        return _cuda_step_seconds(cell)
     at_64, over_length, over_width = _STEP_MS.get(variant.parse(cell.model).name, _OTHERS)
     size = (
         (cell.batch / 64)
@@ -150,9 +171,17 @@ def step_seconds(cell: Cell) -> float:
     return (cell.layers * (at_64 * size + _CALL_MS) + decoder) / 1000
 
 
-def _panel_share(cell: Cell, timing: TimingConfig) -> float:
+def _cuda_step_seconds(cell: Cell) -> float:
+    """Return the seconds of a step on a GPU: small models wait for one time step after another, whatever their size."""
+    known = _CUDA_STEP_US.get(variant.parse(cell.model).name.removeprefix("block:"), _CUDA_OTHERS_US)
+    time_steps = cell.batch / 64 * cell.tokens_per_sequence if cell.batch > 64 else cell.tokens_per_sequence
+    shared = 1 if cell.timing else _CUDA_SHARED
+    return shared * (_CUDA_DRAWN_MS / 1e3 + cell.layers * known * time_steps / 1e6)
+
+
+def _panel_share(cell: Cell, timing: TimingConfig, device: str) -> float:
     """Return a model's share of its panel: in each process its warming up and its turns in the rounds."""
-    step = step_seconds(cell)
+    step = step_seconds(cell, device)
     context = 0.0
     if cell.probe == "training_time":
         call = step
@@ -163,7 +192,8 @@ def _panel_share(cell: Cell, timing: TimingConfig) -> float:
         call = _FORWARD * step
     warming_up = max(timing.warmup_seconds, _WARM_UPS * call)
     turns = timing.rounds * (_CANARY_S + max(_LEAST_TIMED_S, call))
-    return timing.processes * (_SETTING_UP_S + context + warming_up + turns)
+    setting_up = _CUDA_SETTING_UP_S if device == "cuda" else _SETTING_UP_S
+    return timing.processes * (setting_up + context + warming_up + turns)
 
 
 def kind_of(cell: Cell) -> tuple[object, ...]:

@@ -98,7 +98,7 @@ class Arm(BaseModel):
     its suite tunes all of them; elsewhere `model` stands alone, and the study's own copy has no candidates.
     params: parameter -> its value, or several of which a cell has one.
     match: what a rule made equal that found the size of the model, or "none" where its width was given; of cells whose
-    size was found, `width` is that of the reference.
+    size was found, `width` is that of the reference. tier: that of `Cell`; times of one tier meet no others.
     """
 
     model_config = _FROZEN
@@ -113,6 +113,7 @@ class Arm(BaseModel):
     layers: Layers | None = None
     batch: Sequences | None = None
     threads: Few | None = None
+    tier: str = ""
     params: dict[str, PlainScalar | Annotated[tuple[PlainScalar, ...], Field(min_length=2)]] = {}
     match: Literal["none", "parameters", "flops", "state"] | None = None
 
@@ -130,7 +131,7 @@ class Arm(BaseModel):
     def wanted(self) -> dict[str, tuple[str | int, ...]]:
         """Return the values that a cell of this arm may have: field -> values; params and device aside.
 
-        A cell without a probe has the probe "", and its batch and threads are those of `Cell`.
+        A cell without a probe has the probe "", and its batch, threads and tier are those of `Cell`.
         """
         lengths = (self.length,) if isinstance(self.length, int) else self.length
         asked = {
@@ -144,6 +145,7 @@ class Arm(BaseModel):
             "task": (self.task,),
             "probe": (self.probe or "",),
             "model": tuple(model_name(text) for text in self.models),
+            "tier": (self.tier,),
             **({"length": lengths} if lengths is not None else {}),
             **{name: (value,) for name, value in asked.items() if value is not None},
         }

@@ -110,7 +110,7 @@ def _kinds(study: Study) -> _Kinds:
     found: dict[tuple[object, ...], tuple[Cell, Groups]] = {}
     for entry, groups in plan.demanded(study.model_copy(update={"fit": None})):
         cell = entry.cell
-        size = (cell.width, cell.layers, cell.batch, cell.threads)
+        size = (cell.width, cell.layers, cell.batch, cell.threads, cell.tier)
         if not entry.trial:
             found.setdefault(
                 (cell.probe, cell.model, cell.task, cell.length, cell.params, size, groups), (cell, groups)

@@ -38,6 +38,7 @@ STEPS = "steps"
 EVALUATED = "evaluated"
 BATCH = "batch"
 THREADS = "threads"
+TIER = "tier"
 MACHINE = "machine"
 DEVICE = "device"
 LANE = "lane"
@@ -72,6 +73,7 @@ CELL_COLUMNS = (
     EVALUATED,
     BATCH,
     THREADS,
+    TIER,
 )
 RECORD_COLUMNS = (MACHINE, DEVICE, LANE, PANEL, STATUS, ERROR)
 COST_COLUMNS = (PARAMETERS, WALL_SECONDS)
@@ -279,6 +281,7 @@ def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:
         EVALUATED: cell.training.evaluate_every if cell.training else 0,
         BATCH: cell.batch,
         THREADS: cell.threads,
+        TIER: cell.tier,
     }
 
 
@@ -305,10 +308,10 @@ def _costs(record: Record | None) -> dict[str, float]:
 
 
 def _device(record: Record) -> str:
-    """Return the device, and with how many threads where these are several: such times meet no others."""
-    timing = record.cell.timing
-    several = f", {timing.threads} threads" if timing and timing.threads > 1 else ""
-    return f"{record.environment.device}{several}"
+    """Return the device, with how many threads where these are several, and the tier: such times meet no others."""
+    cell = record.cell
+    parts = (record.environment.device, f"{cell.threads} threads" if cell.threads > 1 else "", cell.tier)
+    return ", ".join(part for part in parts if part)
 
 
 def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:

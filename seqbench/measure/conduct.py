@@ -4,6 +4,7 @@ Cells run in waves (see `plan.waves`): what needs a learning rate waits for the 
 workers, which get cells with their rate.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,11 +16,11 @@ from typing import get_args
 
 import torch
 
-from seqbench import fitting, plan, store, tuning, variant
+from seqbench import fitting, plan, priority, store, tuning, variant
 from seqbench.cell import Cell, Match
 from seqbench.costs import Costs
 from seqbench.errors import InvalidInput, UsageError
-from seqbench.measure import calibrate, models, panel, runner
+from seqbench.measure import calibrate, models, panel, precision, runner
 from seqbench.measure.corpora import text as real_text
 from seqbench.measure.environment import describe
 from seqbench.measure.executors import EXECUTORS
@@ -29,7 +30,7 @@ from seqbench.measure.panel import Finding
 from seqbench.measure.prepare import Context, text_of
 from seqbench.measure.probes import PROBES
 from seqbench.plan import Planned, Study
-from seqbench.record import Record, Status
+from seqbench.record import Lane, Record, Status
 from seqbench.registry import unknown
 from seqbench.store import Contents
 from seqbench.summary import Outlook
@@ -43,7 +44,7 @@ TRIED_TWICE: frozenset[Status] = frozenset({"crashed", "oom", "contended"})
 class Settings:
     """How to run: executor by name, processes at a time, wall limit of one cell, device, statuses to try again.
 
-    address: of the cluster that the executor is to use; None: this machine.
+    address: of the cluster that the executor is to use; None: this machine. lane: run cells of this lane alone.
     fit_hours: trim a new study so that all of it fits. max_hours: begin nothing in this call that would not fit.
     """
 
@@ -55,6 +56,7 @@ class Settings:
     fit_hours: float | None = None
     max_hours: float | None = None
     address: str | None = None
+    lane: Lane | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +134,12 @@ def conduct(
     with store.locked(folder):
         context = _context(study, settings, corpus_path)
         held = store.contents(folder)
-        costs = Costs.of(held.accepted().values(), machine=context.environment.machine)
+        costs = Costs.of(held.accepted().values(), machine=context.environment.machine, device=settings.device)
         study, costs = _fitted(study, folder, costs, settings=settings, context=context)
         store.create_study(folder, study)
         store.sweep(folder)
         planned = plan.planned(study)
-        due = _due(planned, held, held.of(planned), retry=settings.retry)
+        due = _of_lane(settings.lane, _due(planned, held, held.of(planned), retry=settings.retry))
         started(_outlook(study, planned, due, costs.wall_seconds(due, workers=settings.workers)))
         ends = None if settings.max_hours is None else begun + 3600 * settings.max_hours
         time_left = TimeLeft(ends=ends, costs=costs, clock=clock)
@@ -156,22 +158,56 @@ def conduct(
             timeout_seconds=settings.timeout_seconds,
             admit=lambda members: time_left.fits(*members),
         )
+        urgency = _urgency(study, due, costs) if settings.max_hours else {}
+
+        def first(entry: Planned) -> tuple[float, ...]:
+            return urgency.get(entry.fingerprint, ())
+
         for number, wave in enumerate(plan.waves(planned)):
             if number:
                 held = store.contents(folder)  # with what the waves before it brought
             records = held.of(planned)
-            outstanding = _due(wave, held, records, retry=settings.retry)
+            outstanding = _of_lane(settings.lane, _due(wave, held, records, retry=settings.retry))
             ready, refused = _settled(outstanding, records)
+            panels = sorted(plan.panels(wave), key=lambda members: min(map(first, members)))
             shared = [entry for entry in ready if entry.cell.lane == "shared"]
-            longest_first = sorted(shared, key=lambda entry: -costs.seconds(entry.cell))
             for record in chain(
-                _timed(plan.panels(wave), outstanding, time_panels, context),
+                _timed(panels, outstanding, time_panels, context),
                 (work.failed(entry, "structural", reason, 0.0) for entry, reason in refused),
-                _records(longest_first, work, executor.execute),
+                _records(
+                    sorted(shared, key=lambda entry: (first(entry), -costs.seconds(entry.cell))), work, executor.execute
+                ),
             ):
                 store.save(folder, record)
                 finished(record)
         return time_left
+
+
+def _of_lane(lane: Lane | None, entries: tuple[Planned, ...]) -> tuple[Planned, ...]:
+    return entries if lane is None else tuple(entry for entry in entries if entry.cell.lane == lane)
+
+
+def _urgency(study: Study, due: Iterable[Planned], costs: Costs) -> dict[str, tuple[float, ...]]:
+    """Return in which order cells run where the time may not do for all, the least first, by fingerprint.
+
+    What decides claims comes before what is only shown, and the claim that needs least time before the others: so the
+    call ends with as many claims decided as it can.
+    """
+    waiting = {entry.fingerprint for entry in due}
+    found = priority.priorities(study)
+    first = {
+        entry.fingerprint: (min((found[name] for name in groups if name in found), default=None), entry.cell)
+        for entry, groups in plan.demanded(study)
+        if entry.fingerprint in waiting
+    }
+    needed: Counter[int] = Counter()
+    for place, cell in first.values():
+        if place is not None and place.role == 0:
+            needed[place.claim] += math.ceil(costs.seconds(cell))
+    return {
+        key: (-1.0,) if place is None else (place.role, needed[place.claim], place.claim)
+        for key, (place, _) in first.items()
+    }
 
 
 def _fitted(study: Study, folder: Path, costs: Costs, *, settings: Settings, context: Context) -> tuple[Study, Costs]:
@@ -307,6 +343,7 @@ def _timed(
 
 
 def _context(study: Study, settings: Settings, corpus_path: Path | None) -> Context:
+    precision.set_single()  # as the cells are computed, so that the environment says it
     return Context(
         cards=study.cards,
         preregistration=study.preregistration_sha256,

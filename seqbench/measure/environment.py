@@ -87,6 +87,8 @@ def backends() -> dict[str, str]:
     """
     import torch  # noqa: PLC0415 - as below
 
+    from seqbench.measure import precision  # noqa: PLC0415 - as below
+
     denormal = torch.tensor([1e-310], dtype=torch.float64)
     flags = torch.backends
     return {
@@ -95,7 +97,7 @@ def backends() -> dict[str, str]:
         "openmp": _on(flags.openmp.is_available()),  # type: ignore[no-untyped-call]
         "instructions": flags.cpu.get_cpu_capability(),
         "flush_denormal": _on((denormal * 1.0 == 0).item()),
-        "tf32": _on(flags.cuda.matmul.allow_tf32),
+        "tf32": _on(precision.rounds_to_tf32()),
     }
 
 

@@ -15,9 +15,8 @@ import torch
 
 from seqbench.cell import TimingConfig
 from seqbench.errors import ContractError
-from seqbench.measure import roofline, rounds
+from seqbench.measure import precision, roofline, rounds, tiers
 from seqbench.measure.prepare import Context, prepare
-from seqbench.measure.probes import PROBES
 from seqbench.measure.probes.clock import Peak, this_machine
 from seqbench.measure.roofline import Roofline
 from seqbench.measure.rounds import Rounds
@@ -34,7 +33,8 @@ class Part:
     """What one process brought, by fingerprint: rounds, the models built, the peak of device memory if there is one.
 
     structural: why a model could not be timed at all; it has no rounds. operations: of a timed token, where they can
-    be told. roofline: what the machine did at best in this process.
+    be told. compile_seconds: of the first call, where the timing asks for a compiled model. roofline: what the machine
+    did at best in this process.
     """
 
     rounds: Rounds
@@ -42,6 +42,7 @@ class Part:
     peak_bytes: dict[str, Peak]
     structural: dict[str, str] = field(default_factory=dict)
     operations: dict[str, float] = field(default_factory=dict)
+    compile_seconds: dict[str, float] = field(default_factory=dict)
     roofline: Roofline | None = None
 
 
@@ -66,27 +67,34 @@ def measure(panel: Panel, process: int, *, context: Context) -> Part:
     device = torch.device(context.device)
     ports = this_machine(device)
     prepared = {entry.fingerprint: prepare(entry.cell, context) for entry in panel}
-    blocks = {
-        entry.fingerprint: PROBES.load(str(entry.cell.probe)).block(prepared[entry.fingerprint].subject, timing)
-        for entry in panel
-        if not prepared[entry.fingerprint].structural
-    }
-    timed = rounds.time_rounds(
-        blocks,
-        rounds=timing.rounds,
-        warmup_seconds=timing.warmup_seconds,
-        rng=stream("panel order", *sorted(blocks), process),
-        ports=ports,
-        canary=rounds.matmul_canary(device),
-    )
-    forward = {key: prepared[key].facts.flops_per_token for key in blocks}
+    structural = {key: value.structural for key, value in prepared.items() if value.structural}
+    built: dict[str, tiers.Built] = {}
+    with precision.rounding(timing.precision):
+        for entry in panel:
+            key = entry.fingerprint
+            if key not in structural:
+                try:
+                    built[key] = tiers.build(str(entry.cell.probe), prepared[key].subject, timing, ports)
+                except tiers.Impossible as impossible:
+                    structural[key] = str(impossible)
+        timed = rounds.time_rounds(
+            {key: value.block for key, value in built.items()},
+            rounds=timing.rounds,
+            warmup_seconds=timing.warmup_seconds,
+            rng=stream("panel order", *sorted(built), process),
+            ports=ports,
+            canary=rounds.matmul_canary(device),
+        )
+        best = roofline.measure(roofline.work_of(device, timing.precision), ports) if built else None
+    forward = {key: prepared[key].facts.flops_per_token for key in built}
     return Part(
         rounds=timed,
         facts={key: value.facts for key, value in prepared.items()},
-        peak_bytes={key: peak for key, block in blocks.items() if (peak := ports.peak(block.call)) is not None},
-        structural={key: value.structural for key, value in prepared.items() if value.structural},
-        operations={key: flops * blocks[key].passes for key, flops in forward.items() if flops is not None},
-        roofline=roofline.measure(roofline.work_of(device), ports) if blocks else None,
+        peak_bytes={key: peak for key, value in built.items() if (peak := ports.peak(value.plain)) is not None},
+        structural=structural,
+        operations={key: flops * built[key].block.passes for key, flops in forward.items() if flops is not None},
+        compile_seconds={key: value.seconds for key, value in built.items() if value.seconds is not None},
+        roofline=best,
     )
 
 
@@ -179,6 +187,7 @@ def findings(panel: Panel, parts: Sequence[Part], *, seconds: float) -> tuple[Fi
         memory = _memory([part.peak_bytes.get(key) for part in parts])
         own = () if why else (*_times(times, keep), *_device_times(device, times), *memory)
         if own:
+            own += _compiling([part.compile_seconds.get(key) for part in parts])
             own += _roofline(rooflines, parts[0].operations.get(key), seconds=own[0].value)
         found.append(
             Finding(
@@ -238,6 +247,11 @@ def _roofline(rooflines: Sequence[Roofline], operations: float | None, *, second
     if operations is None:
         return told
     return (*told, Measurement(name="mfu", value=operations / (seconds * max(peaks)), unit="1"))
+
+
+def _compiling(seconds: Sequence[float | None]) -> tuple[Measurement, ...]:
+    known = [value for value in seconds if value is not None]
+    return (_series("compile_seconds", "s", known, axis="process"),) if known else ()
 
 
 def _strangers(counts: Sequence[int | None]) -> tuple[Measurement, ...]:

@@ -1,8 +1,8 @@
 """What the machine can do at best, measured where models are timed: products of matrices, and reading and writing.
 
-Peak: 2·n³ operations over the time of a square product in single precision. Bandwidth: bytes read and written over
-the time of y ← x + 1, on arrays that no cache holds. Of several calls the fastest counts, as the noise of a machine
-only ever adds.
+Peak: 2·n³ operations over the time of a square product, in the precision of the timing. Bandwidth: bytes read and
+written over the time of y ← x + 1, on arrays that no cache holds. Of several calls the fastest counts, as the noise of
+a machine only ever adds.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqbench.measure.precision import Precision
 from seqbench.measure.probes.clock import Ports
 from seqbench.measure.seeds import stream
 
@@ -62,10 +63,12 @@ def fastest(call: Callable[[], object], ports: Ports) -> float:
     return min(seconds)
 
 
-def work_of(device: torch.device) -> Work:
+def work_of(device: torch.device, precision: Precision | None = None) -> Work:
     """Return the work that suits a device: x and y lie on it, and no call allocates."""
     size, floats = SIZES[device.type], MEBIBYTES[device.type] * 2**20 // 4
     matrix = torch.rand(size, size, generator=stream("roofline")).to(device)
+    if precision == "bf16":
+        matrix = matrix.bfloat16()
     product, x, y = torch.empty_like(matrix), torch.ones(floats, device=device), torch.empty(floats, device=device)
 
     def multiply() -> Tensor:

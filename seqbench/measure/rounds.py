@@ -18,11 +18,18 @@ from seqbench.measure.seeds import stream
 CANARY_TOLERANCE = 1.10
 MOST_DISCARDED = 0.30
 MOST_FOREIGN_CORES = 0.25
-CANARY_SIZE = 512
+CANARY_SIZES = {"cpu": 512, "cuda": 4096}
+"""Rows and columns of the canary's matrices: a GPU does the smaller product in less time than its launch takes."""
 CANARY_REPEATS = 5
 """The canary's time is the least of so many: what it costs when nothing comes between."""
 LEAST_WARM_UPS = 3
 LEAST_BLOCK_SECONDS = 0.05
+STEADY = 1.03
+"""A device is warm once the slowest of three timings in a row took at most so many times the fastest's time."""
+MOST_LOOKS = 20
+"""So many timings a device gets to become so; the rounds tell how far it was."""
+CLOCKS_AGREE = 0.05
+"""Where the device's own clock and the wall's differ by more, something happens beside what is timed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +80,7 @@ def time_rounds(
     for _ in range(rounds):
         for index in torch.randperm(len(names), generator=rng).tolist():
             name = names[index]
-            canaries[name].append(min(_timed(canary, ports)[0] for _ in range(CANARY_REPEATS)))
+            canaries[name].append(min(_own_seconds(canary, ports) for _ in range(CANARY_REPEATS)))
             wall, own = _timed(partial(_repeat, blocks[name].call, repeats[name]), ports)
             tokens = repeats[name] * blocks[name].tokens
             seconds[name].append(wall / tokens)
@@ -91,14 +98,26 @@ def time_rounds(
 
 
 def warm_up(block: Block, *, seconds: float, ports: Ports) -> int:
-    """Call a block at least three times and this long; return how many calls make one timing of 50 ms or more."""
+    """Call a block at least three times and this long; return how many calls make one timing of 50 ms or more.
+
+    A device with a clock of its own is timed on until three timings in a row agree, at most `MOST_LOOKS` times.
+    """
     begun, calls = ports.now(), 0
     while calls < LEAST_WARM_UPS or ports.now() - begun < seconds:
         block.call()
         calls += 1
     ports.wait()
     each = (ports.now() - begun) / calls
-    return max(1, round(LEAST_BLOCK_SECONDS / each)) if each > 0 else 1
+    repeats = max(1, round(LEAST_BLOCK_SECONDS / each)) if each > 0 else 1
+    looks: list[float] = []
+    has_clock = ports.run(lambda: None) is not None
+    while has_clock and len(looks) < MOST_LOOKS and not _steady(looks[-3:]):
+        looks.append(_own_seconds(partial(_repeat, block.call, repeats), ports))
+    return repeats
+
+
+def _steady(looks: Sequence[float]) -> bool:
+    return len(looks) == 3 and max(looks) <= STEADY * min(looks)
 
 
 def foreign_cores(before: Load, after: Load, *, seconds: float) -> float:
@@ -124,15 +143,35 @@ def why_contended(processes: Sequence[Rounds]) -> str:
         )
     if strangers := max(process.foreign_processes or 0 for process in processes):
         return f"processes of other programs computed on the GPU ({strangers}); run on a quiet machine"
+    if (apart := max(map(_clocks_apart, processes))) > CLOCKS_AGREE:
+        return f"the device's clock and the wall's differ by {apart:.0%} (more than {CLOCKS_AGREE:.0%})"
     if discarded > MOST_DISCARDED:
         return f"{discarded:.0%} of the rounds were disturbed (more than {MOST_DISCARDED:.0%}); run on a quiet machine"
     return ""
 
 
+def _clocks_apart(process: Rounds) -> float:
+    """Return by which share of the wall's time the device's own differs from it at most, of any model's median."""
+    return max(
+        (
+            abs(1 - median(own / wall for own, wall in zip(device, process.seconds[name], strict=True)))
+            for name, device in process.device_seconds.items()
+        ),
+        default=0.0,
+    )
+
+
 def matmul_canary(device: torch.device) -> Callable[[], object]:
-    """Return the fixed work that tells whether the machine is as fast as it was: a 512 x 512 x 512 product."""
-    matrix = torch.rand(CANARY_SIZE, CANARY_SIZE, generator=stream("canary")).to(device)
+    """Return the fixed work that tells whether the machine is as fast as it was: a product of two square matrices."""
+    size = CANARY_SIZES[device.type]
+    matrix = torch.rand(size, size, generator=stream("canary")).to(device)
     return lambda: matrix @ matrix
+
+
+def _own_seconds(call: Callable[[], object], ports: Ports) -> float:
+    """Return the seconds of a call by the device's own clock where it has one, else by the wall's."""
+    wall, own = _timed(call, ports)
+    return wall if own is None else own
 
 
 def _timed(call: Callable[[], object], ports: Ports) -> tuple[float, float | None]:

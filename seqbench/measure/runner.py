@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from seqbench.cards import TaskCard
 from seqbench.cell import Cell, TrainConfig
 from seqbench.errors import InvalidInput
-from seqbench.measure import training
+from seqbench.measure import precision, training
 from seqbench.measure.corpora.base import Ids
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.panel import Finding
@@ -50,6 +50,7 @@ def run_cell(planned: Planned, *, context: Context) -> Record:
     """Return the record of one attempt at a cell; what goes wrong inside it is its status, not an exception."""
     started = time.monotonic()
     torch.set_num_threads(context.environment.threads)
+    precision.set_single()
     try:
         finding = _measure(planned.to_run, context)
     except (Exception, SystemExit) as error:  # whatever an own model does, it ends its cell and not the study

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -12,6 +13,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from seqbench.cell import TrainConfig
 from seqbench.errors import ContractError
+from seqbench.measure import capture
+from seqbench.measure.capture import CannotCapture, Recorder, Replayed
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.models.base import tensors_of
 
@@ -31,6 +34,8 @@ AHEAD = 8
 """So many batches are drawn at a time. One of recall (B = 32, T = 100) took 0.26 ms of processor time between two steps
 of an LSTM, whose 4.1 ms had taken the caches, and 0.08 ms after another one."""
 
+_UNSCORED = -100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
@@ -45,7 +50,8 @@ class Evaluation:
 class History:
     """What happened in training: losses, and gradient_norms before clipping, one of each per step.
 
-    loss_unit: of all losses, "nat" or "squared error".
+    loss_unit: of all losses, "nat" or "squared error". replayed: so many steps were replayed from a CUDA graph; None
+    where the device has none.
     """
 
     losses: tuple[float, ...]
@@ -55,6 +61,7 @@ class History:
     outcome: Outcome
     solved_after: int | None = None
     loss_unit: str = "nat"
+    replayed: int | None = None
 
     @property
     def steps(self) -> int:
@@ -106,6 +113,7 @@ def train(
     stopping: Stopping | None = None,
     watch: Callable[[nn.Module, int], object] | None = None,
     follow: Callable[[Progress], bool] | None = None,
+    recorder: Recorder | None = None,
 ) -> History:
     """Train in place and return what happened; `batches(step)` gives the batch of a step, whatever the model.
 
@@ -113,19 +121,14 @@ def train(
     state, the batch of a step goes on where that of the step before ended.
     watch: shown the model after 0, 1, 2, 4, 8, … steps and after the last; it must leave the model as it is.
     follow: told of the progress after every evaluation; training is stopped where it returns False.
+    recorder: records a step so that it can be replayed; None: as the model's device does, if it does.
     """
     rules = stopping or Stopping()
-    optimiser = torch.optim.AdamW(
-        model.parameters(),
-        lr=config.rate,
-        betas=(0.9, 0.95),
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
+    optimiser = optimiser_of(model, learning_rate=config.rate, weight_decay=config.weight_decay)
+    take = _Stepping(model, optimiser, config, recorder=recorder or _recorder_of(model))
     losses: list[float] = []
     norms: list[float] = []
     pending: list[Tensor] = []
-    carried = Carried() if config.carry else None
     evaluations: list[Evaluation] = []
     best: Best | None = None
     tokens = 0
@@ -134,9 +137,7 @@ def train(
     model.train()
     _show(model, 0, watch)
     for step, batch in enumerate(_drawn(batches, config)):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, config)
-        pending.append(step_of(model, batch, optimiser, clip_norm=config.clip_norm, carried=carried))
+        pending.append(take(batch, rate=learning_rate(step, config)))
         tokens += batch.targets.numel()
         unit = loss_unit(batch)
         _show(model, step + 1, watch)
@@ -181,14 +182,72 @@ def train(
         outcome=outcome,
         solved_after=evaluations[-2].step if outcome == "solved" else None,
         loss_unit=unit,
+        replayed=take.replayed,
     )
+
+
+class _Stepping:
+    """Takes the steps of one training: call by call, or replayed where a recorder is given and the step lets itself.
+
+    replayed: how many steps were; None without a recorder.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, config: TrainConfig, *, recorder: Recorder | None
+    ) -> None:
+        self._optimiser = optimiser
+        self._carried = Carried() if config.carry else None
+        self._step = partial(step_of, model, optimiser=optimiser, clip_norm=config.clip_norm, carried=self._carried)
+        self._replay: Replayed | None = None
+        if recorder is not None and self._carried is None:  # a carried state lies elsewhere after every step
+            self._replay = Replayed(self._step, model=model, optimiser=optimiser, recorder=recorder)
+        self.replayed = None if recorder is None else 0
+
+    def __call__(self, batch: Batch, *, rate: float) -> Tensor:
+        """Take one step at a learning rate; return (loss, gradient norm before clipping)."""
+        set_rate(self._optimiser, rate)
+        if self._replay is not None and self.replayed is not None:
+            try:
+                found = self._replay(batch)
+            except CannotCapture:
+                self._replay = None
+            else:
+                self.replayed += 1
+                return found
+        return self._step(batch)
+
+
+def _recorder_of(model: nn.Module) -> Recorder | None:
+    return capture.record if _is_on_cuda(model) else None
+
+
+def _is_on_cuda(model: nn.Module) -> bool:
+    return any(parameter.is_cuda for parameter in model.parameters())
 
 
 def optimiser_of(model: nn.Module, *, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Optimizer:
-    """Return the optimiser that every model is trained with: AdamW with betas (0.9, 0.95), fused."""
+    """Return the optimiser that every model is trained with: AdamW with betas (0.9, 0.95), fused.
+
+    On a GPU its learning rate and its count of steps lie there, so that a step of it can be recorded.
+    """
+    on_cuda = _is_on_cuda(model)
     return torch.optim.AdamW(
-        model.parameters(), lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay, fused=True
+        model.parameters(),
+        lr=torch.tensor(learning_rate, device="cuda") if on_cuda else learning_rate,
+        betas=(0.9, 0.95),
+        weight_decay=weight_decay,
+        fused=True,
+        capturable=on_cuda,
     )
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate, where it lies."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def _drawn(batches: Callable[[int], Batch], config: TrainConfig) -> Iterator[Batch]:
@@ -214,11 +273,22 @@ def scored_loss(logits: Tensor, batch: Batch) -> Tensor:
 
     That is the cross-entropy in nats, or for a regression the squared error of the single output.
     """
+    if logits.is_cuda:
+        return _loss_of_fixed_shape(logits, batch)
     if is_regression(batch):
         return nn.functional.mse_loss(logits[..., 0][batch.scored], batch.targets[batch.scored])
     if batch.scored.all():
         return nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
     return nn.functional.cross_entropy(logits[batch.scored], batch.targets[batch.scored])
+
+
+def _loss_of_fixed_shape(logits: Tensor, batch: Batch) -> Tensor:
+    """Return the same loss without asking how many positions are scored, which would wait for a device's answer."""
+    if is_regression(batch):
+        squares = (logits[..., 0] - batch.targets).square()
+        return (squares * batch.scored).sum() / batch.scored.sum()
+    labels = batch.targets.masked_fill(~batch.scored, _UNSCORED)
+    return nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=_UNSCORED)
 
 
 def accuracy(logits: Tensor, batch: Batch) -> float:

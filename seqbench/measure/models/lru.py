@@ -79,6 +79,7 @@ class LRU(nn.Module):
         B, T, D = x.shape
         normalised = self.into.weight * torch.exp(self.gamma).repeat_interleave(2)[:, None]
         driven = nn.functional.linear(x, normalised).view(B, T, D, 2)  # (B, T, 2D) -> (B, T, D, 2)
+        driven = driven.to(torch.promote_types(driven.dtype, torch.float32))  # complex numbers have no fewer digits
         start = None if state is None else torch.view_as_complex(state[0].contiguous())
         h = self.recurrence(self.eigenvalues(), torch.view_as_complex(driven), start)  # (B, T, D) complex
         parts = torch.view_as_real(h)  # (B, T, D, 2)

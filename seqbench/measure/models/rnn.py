@@ -10,6 +10,7 @@ torch splits b into two vectors that are only ever added.
 """
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -159,9 +160,11 @@ def _fused_sigmoid(cells: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Ten
     for layer, (U, W, b, b_too) in enumerate(cells.all_weights):
         below = (U / 2, b / 2) if layer == 0 else (U / 4, b / 2 + U.sum(1) / 4)
         weights += [below[0], W / 4, below[1], b_too / 2 + W.sum(1) / 4]
-    hidden, last = torch.rnn_tanh(
-        inputs, 2 * state[0] - 1, weights, True, cells.num_layers, 0.0, cells.training, False, True
-    )
+    with warnings.catch_warnings():  # on a GPU the library would like weights that lie side by side; these are new
+        warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk of memory")
+        hidden, last = torch.rnn_tanh(
+            inputs, 2 * state[0] - 1, weights, True, cells.num_layers, 0.0, cells.training, False, True
+        )
     return (1 + hidden) / 2, ((1 + last) / 2,)
 
 

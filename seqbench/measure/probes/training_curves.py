@@ -19,7 +19,8 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
     `gradient_norm` is the global norm before clipping, `steps_to_solve` infinite where the task was not solved
     within the budget. `gradient_burst_index` is how far the worst step in a thousand stands above the median one, of
     the norms that are numbers; `nonfinite_share` is the share of steps whose norm is none. Only where clipping is off
-    do they tell what bursts would do to a training.
+    do they tell what bursts would do to a training. `steps_replayed`, of a GPU: how many steps were one launch of a
+    CUDA graph; the others were launched kernel by kernel, as the model does not let itself be recorded.
     """
     history = subject.history
     if history is None:
@@ -34,6 +35,8 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
         Measurement(name="tokens", value=float(history.tokens), unit="token"),
         Measurement(name="steps_to_solve", value=math.inf if solved is None else float(solved), unit="step"),
     ]
+    if history.replayed is not None:
+        curves.append(Measurement(name="steps_replayed", value=float(history.replayed), unit="step"))
     if history.evaluations:
         steps = tuple(float(entry.step) for entry in history.evaluations)
         for name, unit in (("loss", history.loss_unit), ("score", "1")):

@@ -232,3 +232,37 @@ def test_verdicts_of_a_fitted_study_need_its_file_alone(tmp_path):
     study = study_of(steps=4, training=STEPS | {"steps": ENDLESS})
     conducted(study, tmp_path, fit_hours=0.1)
     assert priority.untested(store.open_study(tmp_path)) == {("X1", "a"): "trimmed to fit into 0.1 h: 'decides'"}
+
+
+def test_a_lane_is_run_alone(tmp_path):
+    """Timed cells on a quiet machine, all others elsewhere: each call runs its lane, and both make the study."""
+    timed = {
+        "name": "timed",
+        "task": "uniform_tokens",
+        "probe": "training_time",
+        "models": ["rnn"],
+        "lengths": [8],
+        "width": 8,
+        "seeds": 1,
+        "timing": {"batch": 2, "processes": 1, "rounds": 2, "warmup_seconds": 0.0},
+    }
+    study = study_of(further=(timed,))
+    outlook, _ = conducted(study, tmp_path, lane="shared")
+    assert outlook.outstanding == 4
+    assert {entry.lane for entry in store.contents(tmp_path).accepted().values()} == {"shared"}
+    outlook, _ = conducted(study, tmp_path, lane="exclusive")
+    assert outlook.outstanding == 1
+    assert not store.missing(plan.planned(study), store.contents(tmp_path))
+
+
+def test_where_time_is_short_claims_come_before_what_is_only_shown(tmp_path):
+    """The longer cells are only shown: with a limit they come last, without one they come first."""
+    order = []
+    for folder, settings in (("short", {"max_hours": 1.0}), ("long", {})):
+        conduct.conduct(
+            study_of(steps=40),
+            tmp_path / folder,
+            settings=conduct.Settings(executor="serial", **settings),
+            finished=lambda record: order.append(record.cell.model),
+        )
+    assert order == ["rnn", "rnn", "gru", "gru", "gru", "gru", "rnn", "rnn"]

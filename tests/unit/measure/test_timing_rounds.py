@@ -204,10 +204,42 @@ def test_a_record_tells_how_much_of_the_wall_the_device_worked(two_cells):
     """Device events become a measurement with the share of the wall's time; without a device there is none."""
     first, second = two_cells
     part = part_of(two_cells, [(1.0,) * 4, (1.0,) * 4])
-    with_events = replace(part, rounds=replace(part.rounds, device_seconds={first.fingerprint: (0.5,) * 4}))
+    with_events = replace(part, rounds=replace(part.rounds, device_seconds={first.fingerprint: (0.96,) * 4}))
     found = {f.planned.fingerprint: by_name(f) for f in panels.findings(two_cells, [with_events], seconds=1.0)}
-    assert found[first.fingerprint]["device_share_of_wall"].value == 0.5
+    assert found[first.fingerprint]["device_share_of_wall"].value == 0.96
     assert "device_share_of_wall" not in found[second.fingerprint]
+
+
+@pytest.mark.parametrize(("own", "message"), [(0.96, ""), (0.94, "the device's clock and the wall's differ by 6%")])
+def test_two_clocks_that_disagree_make_a_panel_contended(two_cells, own, message):
+    """Events that explain less than 95 % of the wall's time hide something; one median of one model is enough."""
+    (part,) = [part_of(two_cells, [(1.0,) * 4, (1.0,) * 4])]
+    timed_too = replace(part.rounds, device_seconds={two_cells[1].fingerprint: (own, 0.5, own, own)})
+    why = rounds.why_contended([part.rounds, timed_too])
+    assert why.startswith(message)
+    assert bool(why) == bool(message)
+
+
+def test_a_canary_on_a_device_is_timed_by_its_own_clock():
+    """What launching the canary takes says nothing of the device."""
+    found = timed(World(device_share=0.5), {"a": Block(call=lambda: None, tokens=1)}, count=2, canary=0.01)
+    assert found.canaries["a"] == pytest.approx([0.005] * 2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "calls"),
+    [
+        ([0.1] * 30, 3 + 3),
+        ([0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.2] + [0.2] * 30, 3 + 4),
+        ([0.1 * 1.1**n for n in range(40)], 3 + rounds.MOST_LOOKS),
+    ],
+    ids=["steady", "steady later", "never"],
+)
+def test_a_device_is_warm_once_three_timings_agree(seconds, calls):
+    """After the three calls a device is timed until three timings in a row are within 3 %, or twenty times."""
+    world, left = World(device_share=1.0), iter(seconds)
+    rounds.warm_up(Block(call=world.takes(lambda: next(left)), tokens=1), seconds=0.0, ports=world.ports())
+    assert len(world.log) == calls
 
 
 @pytest.mark.parametrize(
