@@ -22,27 +22,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from quick import Quick, quick
 
-from seqbench import plan, suite
 from seqbench.cell import Cell
 from seqbench.measure import runner, training
-from seqbench.measure.environment import describe
-from seqbench.measure.models import MODELS
 from seqbench.measure.prepare import Context
-from seqbench.measure.probes import PROBES
 from seqbench.plan import Planned
 from seqbench.record import Record
 
 Spent = dict[str, float]
 
 TRIAL_STEPS = 40
-LEARNING = {
-    "rnn": "recall",
-    "lstm@forget_bias=1": "recall",
-    "gru": "recall, further gates",
-    "transformer": "recall, attention",
-}
-"""Model -> the group of the quick suite whose cell is run."""
+LEARNING = ("rnn", "lstm@forget_bias=1", "gru", "transformer")
 SWEEP = (
     "rnn",
     "rnn@activation=relu",
@@ -79,26 +70,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    study = plan.study("quick", suite.find("quick")[1], known_models=MODELS, known_probes=PROBES)
-    cells = {(entry.group, entry.cell.model): entry.cell for entry in plan.planned(study)}
-    cards = {name: card.model_copy(update={"solved_at": "never"}) for name, card in study.cards.items()}
-    context = Context(cards=cards, preregistration="", environment=describe("cpu", threads=1))
+    suite = quick("cpu", ends_early=False)
     if "overhead" in (asked.what or ["overhead"]):
-        for model, group in LEARNING.items():
-            print(
-                json.dumps({"model": model} | overhead(cells[group, model], context, seconds=asked.seconds)), flush=True
-            )
+        for model in LEARNING:
+            print(json.dumps({"model": model} | overhead(model, suite, seconds=asked.seconds)), flush=True)
     if "sweep" in (asked.what or ["sweep"]):
-        print(json.dumps(sweep(cells["slopes", "rnn"], context, seeds=asked.seeds)), flush=True)
+        like = next(entry.cell for entry in suite.planned if entry.group == "slopes")
+        print(json.dumps(sweep(like, suite.context, seeds=asked.seeds)), flush=True)
 
 
-def overhead(cell: Cell, context: Context, *, seconds: float) -> dict[str, object]:
-    """Return where the time of a cell goes that takes about so many seconds."""
-    measured(of_steps(cell, TRIAL_STEPS), context)  # the first cell of a process pays for what is loaded late
-    trial = measured(of_steps(cell, TRIAL_STEPS), context)
+def overhead(model: str, suite: Quick, *, seconds: float) -> dict[str, object]:
+    """Return where the time of a model's cell goes that takes about so many seconds."""
+    short = suite.recall(model, steps=TRIAL_STEPS)
+    measured(short, suite.context)  # the first cell of a process pays for what is loaded late
+    trial = measured(short, suite.context)
     once = trial["set-up"] + trial["scoring"]
     steps = max(1, round(TRIAL_STEPS * (seconds - once) / (trial["cell"] - once)))
-    spent = measured(of_steps(cell, steps), context)
+    spent = measured(suite.recall(model, steps=steps), suite.context)
     besides = spent["cell"] - spent["steps"] - spent["evaluations"]
     return {
         "steps": steps,
@@ -106,13 +94,6 @@ def overhead(cell: Cell, context: Context, *, seconds: float) -> dict[str, objec
         "overhead": round((besides - spent["scoring"]) / spent["cell"], 4),
         "overhead_with_scoring": round(besides / spent["cell"], 4),
     }
-
-
-def of_steps(cell: Cell, steps: int) -> Cell:
-    """Return the cell with another budget."""
-    if cell.training is None:
-        raise SystemExit(f"{cell} does not train")
-    return cell.model_copy(update={"training": cell.training.model_copy(update={"steps": steps})})
 
 
 def measured(cell: Cell, context: Context) -> dict[str, float]:

@@ -16,19 +16,17 @@ One JSON object per line; with --json a list of them.
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Callable
 from functools import partial
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
+from paired import interleaved, ratio
 from torch import Tensor, nn
 
 from seqbench import hub
-from seqbench.judge.stats import order_statistics
 from seqbench.measure.models import create, spec_for
 from seqbench.measure.models.base import ModelSpec
 from seqbench.measure.probes import samples
@@ -86,7 +84,7 @@ def compared(kind: str, width: int, *, rounds: int, tokens: int) -> dict[str, ob
     likely = samples.characters(model, [0], count=tokens, how=samples.Drawing(temperature=0), rng=stream("decoding"))
     if bare(model, CELLS[kind], tokens=tokens).tolist() != list(likely):
         raise SystemExit(f"{kind} of width {width}: the loops differ in what is most likely, so nothing is compared")
-    seconds = interleaved(calls, rounds=rounds)
+    seconds = interleaved(calls, rounds=rounds, clock=time.perf_counter)
     added = [one - other for one, other in zip(seconds["transformers"], seconds["sampling"], strict=True)]
     return {
         "name": f"{kind} of width {width}",
@@ -124,7 +122,7 @@ def behind(name: str, *, rounds: int, tokens: int = 64) -> dict[str, object]:
             logits, state = step(int(logits.argmax()), state)
 
     calls = {str(length): partial(write, length) for length in CONTEXTS}
-    seconds = interleaved(calls, rounds=rounds)
+    seconds = interleaved(calls, rounds=rounds, clock=time.perf_counter)
     ms = {length: 1000 * median(each) / tokens for length, each in seconds.items()}
     first, last = (str(length) for length in (CONTEXTS[0], CONTEXTS[-1]))
     return {
@@ -145,27 +143,6 @@ def built(name: str, width: int, *, layers: int = 1) -> tuple[nn.Module, ModelSp
     variant, vocab = parse(name), len(CHARACTERS)
     spec = spec_for(variant, vocab=vocab, outputs=vocab, width=width, layers=layers)
     return create(variant, spec, seed=0).eval(), spec
-
-
-def interleaved(calls: dict[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of every call in every round; the order within a round is random, and two do not count."""
-    found: dict[str, list[float]] = {name: [] for name in calls}
-    names = list(calls)
-    for number in range(-2, rounds):
-        for place in torch.randperm(len(names), generator=stream("order", number)).tolist():
-            begun = time.perf_counter()
-            calls[names[place]]()
-            if number >= 0:
-                found[names[place]].append(time.perf_counter() - begun)
-    return found
-
-
-def ratio(slow: list[float], fast: list[float]) -> dict[str, object]:
-    """Return exp of the median paired ln ratio of seconds, and its interval where there are rounds enough for one."""
-    values = np.log(slow) - np.log(fast)
-    bounds = order_statistics(values, lower_level=0.025, upper_level=0.025)
-    ends = [round(math.exp(end), 3) for end in (bounds.lower, bounds.upper) if math.isfinite(end)]
-    return {"ratio": round(math.exp(float(np.median(values))), 3), "interval": ends}
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ takes one step, in an order drawn anew.
 
 import argparse
 import json
-import math
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -27,11 +26,10 @@ from statistics import median
 from time import process_time
 from typing import Any, cast
 
-import numpy as np
 import torch
+from paired import interleaved, ratio
 from torch import Tensor, nn
 
-from seqbench.judge.stats import order_statistics
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.models import create, spec_for
 from seqbench.measure.models.base import Advance, State
@@ -121,12 +119,7 @@ def compared(kind: str, B: int, T: int, D: int, *, rounds: int, compiles: bool) 
         except Exception as error:  # a compiler may fail in ways of its own; the row says how
             unavailable[tier] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
             del tiers[tier], steps[tier]
-    for step in [step for step in steps.values() for _ in range(WARM_UPS)]:
-        step()
-    times: dict[str, list[float]] = {tier: [] for tier in steps}
-    for order in (torch.randperm(len(steps), generator=stream("tiers", round_)) for round_ in range(rounds)):
-        for tier in [list(steps)[place] for place in order]:
-            times[tier].append(seconds(steps[tier]))
+    times = interleaved(steps, rounds=rounds, warm_ups=WARM_UPS)
     rows: list[dict[str, object]] = []
     for tier, made in times.items():
         row: dict[str, object] = {"tier": tier, "ms": round(1000 * median(made), 2), "first_s": round(first[tier], 2)}
@@ -206,14 +199,6 @@ def by_scan(x: Tensor, U: Tensor, W: Tensor, b: Tensor, b_too: Tensor, *, kind: 
     _, states = scan(step, before, driven, dim=0)
     every: Tensor = states
     return every.transpose(0, 1)
-
-
-def ratio(mine: list[float], library: list[float]) -> dict[str, object]:
-    """Return exp of the median paired ln ratio, and its interval where there are rounds enough for one."""
-    values = np.log(mine) - np.log(library)
-    bounds = order_statistics(values, lower_level=0.025, upper_level=0.025)
-    ends = [round(math.exp(end), 3) for end in (bounds.lower, bounds.upper) if math.isfinite(end)]
-    return {"ratio": round(math.exp(float(np.median(values))), 3), "interval": ends}
 
 
 def differences(

@@ -53,6 +53,27 @@ def test_commands_in_documents_exist(path):
         assert {word.split("=")[0] for word in rest if word.startswith("--")} <= known, line
 
 
+def benchmark_lines(path):
+    """Return (program, its options) of every command line of a document that runs one of benchmarks/."""
+    pattern = r"^\s*(?:\w+=\S+ )*python benchmarks/(\w+)\.py(.*)$"
+    found = re.findall(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [(name, re.findall(r"--[a-z-]+", rest)) for name, rest in found]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_benchmarks_in_documents_exist(path):
+    """Every `python benchmarks/…` line names a program that is there, and options that it has."""
+    for name, options in benchmark_lines(path):
+        program = (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
+        assert [option for option in options if f'"{option}"' not in program] == [], name
+
+
+def test_the_page_on_benchmarks_runs_every_program():
+    """Each file of benchmarks/ that is a program has a command line on its page."""
+    programs = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text("utf-8")}
+    assert {name for name, _ in benchmark_lines(ROOT / "docs" / "benchmarks.md")} == programs
+
+
 def test_the_readme_names_every_command():
     """The README's table of commands is the program's."""
     listed = set(re.findall(r"^\| `seqbench ([a-z ]+?)(?: [A-Z-].*?)?`", README, re.MULTILINE))

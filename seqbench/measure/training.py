@@ -277,9 +277,11 @@ def scored_loss(logits: Tensor, batch: Batch) -> Tensor:
         return _loss_of_fixed_shape(logits, batch)
     if is_regression(batch):
         return nn.functional.mse_loss(logits[..., 0][batch.scored], batch.targets[batch.scored])
-    if batch.scored.all():
-        return nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
-    return nn.functional.cross_entropy(logits[batch.scored], batch.targets[batch.scored])
+    places = batch.scored.flatten().nonzero().squeeze(1)  # found once: a mask is searched at each use, and backward
+    flat, targets = logits.flatten(0, 1), batch.targets.flatten()
+    if len(places) < len(targets):
+        flat, targets = flat.index_select(0, places), targets.index_select(0, places)
+    return nn.functional.cross_entropy(flat, targets)
 
 
 def _loss_of_fixed_shape(logits: Tensor, batch: Batch) -> Tensor:
@@ -343,7 +345,7 @@ def step_of(
         carried.state = _detached(after)
     loss = scored_loss(logits, batch)
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = _clipped(model, clip_norm)
+    norm = _clipped(optimiser, clip_norm)
     optimiser.step()
     return torch.stack((loss.detach(), norm))
 
@@ -373,12 +375,14 @@ def _detached(state: Any) -> Any:
     return tree_map(lambda part: part.detach() if isinstance(part, Tensor) else part, state)
 
 
-def _clipped(model: nn.Module, clip_norm: float | None) -> Tensor:
+def _clipped(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> Tensor:
     """Return the global norm of the gradients as they were; scale them down to `clip_norm` where there is one."""
+    # the optimiser has them in a list; to walk through the model's modules took as long as the clipping of an LSTM
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     if clip_norm is not None:
-        return nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        return nn.utils.clip_grad_norm_(weights, clip_norm)
     # no large norm would do in its place: clipping multiplies an infinite gradient by 0 and makes it no number
-    return nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    return nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
 
 
 def _show(model: nn.Module, step: int, watch: Callable[[nn.Module, int], object] | None, *, last: bool = False) -> None:
