@@ -1,6 +1,7 @@
 """What the suite's training costs beside a bare loop by hand: the ratio of their seconds per step.
 
-    OMP_NUM_THREADS=1 python benchmarks/overhead.py [--json] [--device cpu|cuda] [--rounds N] [--steps N] [MODEL ...]
+    OMP_NUM_THREADS=1 python benchmarks/overhead.py [--json] [--device cpu|cuda] [--rounds N] [--steps N]
+        [--timed LENGTH] [MODEL ...]
 
 Both train the same network on the same batches at the sizes of the quick suite's recall (B = 32, T = 100, D = 32). The
 suite's side is `training.train` as a cell calls it: losses and norms noted, learning rate by schedule, history made,
@@ -14,6 +15,10 @@ not count, and the ratio is taken within a round; its interval is by order stati
 null, in 5 rounds or fewer). After every turn the suite's side reads its losses, which a cell does after 25 steps. On a
 CPU seconds are of processor time of the one thread; on a GPU they are the wall's, after all work is done.
 
+With --timed the suite's side is instead the call that a timed cell makes: the training step on uniform tokens of this
+length, B = 32, at the sizes of the full suite (as many parameters as an LSTM of width 256). On a GPU a cell that trains
+replays its steps, a timed cell launches kernel by kernel, as the bare loop does.
+
 Prints one JSON object per model, with --json a list of them: model, device, ratio (suite over bare), interval, rounds.
 Models are those of the suite, or any variant of them: rnn and gru run by default in an implementation of the suite's
 own that a CPU runs faster than torch's, so that their ratio is below 1; `rnn@implementation=fused` is torch's.
@@ -26,17 +31,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from paired import Clock, ratio
+from paired import Clock, interleaved, ratio
 from quick import RECALL, quick
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seqbench import variant
 from seqbench.cell import TrainConfig
-from seqbench.measure import training
+from seqbench.measure import precision, training
 from seqbench.measure.generators.base import Batch
 from seqbench.measure.models.base import ModelSpec
 from seqbench.measure.prepare import prepare
+from seqbench.measure.probes import training_time
 from seqbench.measure.seeds import stream
 
 WARM_UPS = 4
@@ -52,11 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=101)
     parser.add_argument("--steps", type=int, default=8, help="of one turn")
+    parser.add_argument("--timed", type=int, metavar="LENGTH", help="compare the call of a timed cell")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    precision.set_single()
+    compare = partial(compared, device=asked.device, rounds=asked.rounds, steps=asked.steps)
+    if asked.timed:
+        compare = partial(timed, length=asked.timed, device=asked.device, rounds=asked.rounds, steps=asked.steps)
     rows = []
     for model in asked.models or RECALL:
-        rows.append(compared(model, device=asked.device, rounds=asked.rounds, steps=asked.steps))
+        rows.append(compare(model))
         if not asked.json:
             print(json.dumps(rows[-1]), flush=True)
     if asked.json:
@@ -73,10 +84,34 @@ def compared(model: str, *, device: str, rounds: int, steps: int) -> dict[str, o
     batches = [subject.sample(stream("overhead", number), config.batch, subject.length) for number in range(steps)]
     own = BARE[variant.parse(model).name](prepared.spec).to(subject.device)
     take_weights(own, subject.model, batches[0])
-    loop = bare(own, batches, rate=config.rate, clip_norm=config.clip_norm)
+    loop = bare(own, batches, loss_at_the_end, rate=config.rate, clip_norm=config.clip_norm)
     mine, others = turns(subject.model, loop, batches, config, clock=CLOCKS[device])
     found = ratio(mine[WARM_UPS:], others[WARM_UPS:])
     return {"model": model, "device": device, **found, "rounds": rounds}
+
+
+def timed(model: str, *, length: int, device: str, rounds: int, steps: int) -> dict[str, object]:
+    """Return the ratio of a timed cell's seconds per call over those of a step by hand on the same batch."""
+    suite = quick(device)
+    cell = suite.training_time(model, length=length)
+    prepared = prepare(cell, suite.context)
+    subject = prepared.subject
+    batch = subject.sample(stream("overhead"), cell.batch, length)
+    own = BARE[variant.parse(model).name](prepared.spec)
+    if isinstance(own, Transformer):
+        own = Transformer(prepared.spec, length=length, heads=1)
+    own = own.to(subject.device)
+    take_weights(own, subject.model, batch)
+    call = training_time.block(subject, cell.timing).call
+    loop = bare(own, [batch] * steps, loss_everywhere, rate=training_time.LEARNING_RATE, clip_norm=1.0)
+
+    def calls() -> None:
+        for _ in range(steps):
+            result = call()
+        result[0].item()
+
+    spent = interleaved({"suite": calls, "bare": loop}, rounds=rounds, clock=CLOCKS[device], warm_ups=WARM_UPS)
+    return {"model": model, "device": device, **ratio(spent["suite"], spent["bare"]), "rounds": rounds}
 
 
 def turns(
@@ -104,7 +139,19 @@ def turns(
     return mine, others
 
 
-def bare(model: nn.Module, batches: list[Batch], *, rate: float, clip_norm: float) -> Callable[[], float]:
+def loss_at_the_end(logits: Tensor, batch: Batch) -> Tensor:
+    """Return the loss of what recall asks for."""
+    return functional.cross_entropy(logits[:, -1], batch.targets[:, -1])
+
+
+def loss_everywhere(logits: Tensor, batch: Batch) -> Tensor:
+    """Return the loss where every position is asked for."""
+    return functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
+
+
+def bare(
+    model: nn.Module, batches: list[Batch], loss_of: Callable[[Tensor, Batch], Tensor], *, rate: float, clip_norm: float
+) -> Callable[[], float]:
     """Return a turn of the loop by hand: one step per batch; it returns the last loss."""
     weights = list(model.parameters())
     optimiser = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
@@ -114,7 +161,7 @@ def bare(model: nn.Module, batches: list[Batch], *, rate: float, clip_norm: floa
         for batch in batches:
             optimiser.zero_grad()
             logits = model(batch.inputs)  # (B, T, V)
-            loss = functional.cross_entropy(logits[:, -1], batch.targets[:, -1])  # what recall asks for at the end
+            loss = loss_of(logits, batch)
             loss.backward()
             nn.utils.clip_grad_norm_(weights, clip_norm)
             optimiser.step()
@@ -154,7 +201,7 @@ class Transformer(nn.Module):
     def __init__(self, spec: ModelSpec, *, length: int = 100, heads: int = 2) -> None:
         super().__init__()
         self.embedding = nn.Embedding(spec.vocab, spec.width)
-        self.blocks = nn.ModuleList(Block(spec.width, heads) for _ in range(spec.layers))
+        self.blocks = nn.ModuleList(Block(spec.width, heads, spec.mlp) for _ in range(spec.layers))
         self.norm = nn.LayerNorm(spec.width)
         self.head = nn.Linear(spec.width, spec.outputs)
         rates = 10_000 ** -torch.arange(0, 1, 2 * heads / spec.width)
@@ -173,14 +220,14 @@ class Transformer(nn.Module):
 class Block(nn.Module):
     """Attention and an MLP, each behind a norm and beside a residual: (B, T, D) -> (B, T, D)."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.heads = heads
         self.norm_attention = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.project = nn.Linear(width, width, bias=False)
         self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         """Return the block's output; cosine and sine turn (T, D / heads / 2) pairs."""

@@ -9,6 +9,7 @@ from seqbench.measure.models import MODELS
 from seqbench.measure.prepare import Context
 from seqbench.measure.probes import PROBES
 from seqbench.plan import Planned
+from seqbench.suite import Suite
 
 RECALL = {
     "rnn": "recall",
@@ -17,6 +18,8 @@ RECALL = {
     "transformer": "recall, attention",
 }
 """Model -> the group of the suite in which it is trained on recall."""
+TIMED = "training time, batch 32"
+"""The group of the full suite in which training steps are timed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,19 @@ class Quick:
             raise SystemExit(f"{like} does not train")
         training = like.training.model_copy(update={"steps": steps})
         return like.model_copy(update={"model": str(named), "training": training})
+
+    def training_time(self, model: str, *, length: int) -> Cell:
+        """Return the cell of the full suite in which the training step of such a model is timed, at this length."""
+        study = plan.study("full", _timed_alone(), known_models=MODELS, known_probes=PROBES)
+        name = variant.parse(model).name
+        like = next(entry.cell for entry in plan.planned(study) if variant.parse(entry.cell.model).name == name)
+        return like.model_copy(update={"length": length})
+
+
+def _timed_alone() -> Suite:
+    full = suite.find("full")[1]
+    groups = tuple(group for group in full.groups if group.name == TIMED)
+    return full.model_copy(update={"groups": groups, "tuning": ()})
 
 
 def quick(device: str, *, ends_early: bool = True) -> Quick:

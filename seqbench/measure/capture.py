@@ -6,7 +6,7 @@ runs. A replay launches all of them at once (`torch.cuda.CUDAGraph`); the number
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -106,8 +106,11 @@ class Replayed:
         return recording.result.clone()  # the next replay overwrites it
 
     def _recorded(self, batch: Batch) -> tuple[Batch, Recording[Tensor]]:
-        place = replace(
-            batch, inputs=batch.inputs.clone(), targets=batch.targets.clone(), scored=batch.scored.clone(), tags={}
+        place = Batch(
+            inputs=batch.inputs.clone(),
+            targets=batch.targets.clone(),
+            scored=batch.scored.clone(),
+            labels=None if batch.labels is None else batch.labels.clone(),
         )
         with self._unchanged():
             expected = self._step(place).clone()
@@ -138,5 +141,6 @@ class Replayed:
         return [part for state in self._optimiser.state.values() for part in state.values() if isinstance(part, Tensor)]
 
 
-def _parts(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    return batch.inputs, batch.targets, batch.scored
+def _parts(batch: Batch) -> tuple[Tensor, ...]:
+    """Return what the loss is computed from."""
+    return (batch.inputs, batch.targets, batch.scored) if batch.labels is None else (batch.inputs, batch.labels)

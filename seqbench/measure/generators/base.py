@@ -8,6 +8,9 @@ from torch import Tensor
 
 from seqbench.errors import InvalidInput
 
+UNSCORED = -100
+"""No class: what the library's cross-entropy passes over."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
@@ -18,12 +21,15 @@ class Batch:
     float32 numbers of a regression, which is answered by a single output.
     scored: (B, T) bool, where the loss and the score are taken.
     tags: name -> (B, T) int64, facts about each position (its lag, the decision it takes) for sliced scores.
+    labels: (B, T) int64, the targets with `UNSCORED` where nothing is asked for; of classes that lie on a GPU, where
+    to look for the scored positions would be to wait for it.
     """
 
     inputs: Tensor
     targets: Tensor
     scored: Tensor
     tags: Mapping[str, Tensor] = field(default_factory=dict)
+    labels: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Return the same batch on a device; a GPU fetches it when it comes to it, and nobody waits."""
@@ -36,7 +42,13 @@ class Batch:
             targets=moved(self.targets),
             scored=moved(self.scored),
             tags={name: moved(tag) for name, tag in self.tags.items()},
+            labels=moved(labelled(self)) if device.type == "cuda" and not self.targets.is_floating_point() else None,
         )
+
+
+def labelled(batch: Batch) -> Tensor:
+    """Return the targets of classes with `UNSCORED` where nothing is asked for: (B, T)."""
+    return batch.targets.masked_fill(~batch.scored, UNSCORED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
