@@ -1,6 +1,6 @@
 """How much hangs on each group of a suite: what decides a claim, what qualifies one, and what is only shown."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -91,6 +91,29 @@ def priorities(study: Study) -> dict[str, Priority]:
     }
 
 
+def deciding(study: Study) -> Callable[[Cell], bool]:
+    """Return what tells whether a cell itself decides a claim: a tested arm, or a control, of its rule takes it."""
+    arms = [
+        arm
+        for content in study.preregistration.claims.values()
+        for name, atom in content.atoms.items()
+        if name in content.in_rule
+        for arm in (
+            *(atom.arms[key] for key in atom.deciding),
+            *(atom.arms[control.arm] for control in atom.controls),
+        )
+    ]
+    known: dict[tuple[object, ...], bool] = {}
+
+    def decides(cell: Cell) -> bool:
+        kind = _kind(cell)
+        if kind not in known:
+            known[kind] = any(arm.fits(cell) for arm in arms)
+        return known[kind]
+
+    return decides
+
+
 def untested(study: Study) -> dict[tuple[str, str], str]:
     """Return why atoms can no longer be tested, by claim and atom: cells that their test needs were trimmed."""
     if study.fit is None:
@@ -109,16 +132,18 @@ def _kinds(study: Study) -> _Kinds:
     """Return one cell of every kind, which all arms take or leave alike, by task."""
     found: dict[tuple[object, ...], tuple[Cell, Groups]] = {}
     for entry, groups in plan.demanded(study.model_copy(update={"fit": None})):
-        cell = entry.cell
-        size = (cell.width, cell.layers, cell.batch, cell.threads, cell.tier)
         if not entry.trial:
-            found.setdefault(
-                (cell.probe, cell.model, cell.task, cell.length, cell.params, size, groups), (cell, groups)
-            )
+            found.setdefault((_kind(entry.cell), groups), (entry.cell, groups))
     by_task: dict[str, tuple[tuple[Cell, Groups], ...]] = {}
     for cell, groups in found.values():
         by_task[cell.task] = (*by_task.get(cell.task, ()), (cell, groups))
     return by_task
+
+
+def _kind(cell: Cell) -> tuple[object, ...]:
+    """Return what of a cell an arm may ask for."""
+    size = (cell.width, cell.layers, cell.matched_by, cell.batch, cell.threads, cell.tier)
+    return cell.probe, cell.model, cell.task, cell.length, cell.params, size
 
 
 def _asking(arms: Iterable[Arm], kinds: _Kinds) -> frozenset[Groups]:

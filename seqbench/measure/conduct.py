@@ -190,23 +190,24 @@ def _of_lane(lane: Lane | None, entries: tuple[Planned, ...]) -> tuple[Planned, 
 def _urgency(study: Study, due: Iterable[Planned], costs: Costs) -> dict[str, tuple[float, ...]]:
     """Return in which order cells run where the time may not do for all, the least first, by fingerprint.
 
-    What decides claims comes before what is only shown, and the claim that needs least time before the others: so the
-    call ends with as many claims decided as it can.
+    What decides claims comes before what is only shown, and of both the group that needs least time: so the call ends
+    with as much decided as it can. Trials have the place of what waits for them.
     """
     waiting = {entry.fingerprint for entry in due}
-    found = priority.priorities(study)
-    first = {
-        entry.fingerprint: (min((found[name] for name in groups if name in found), default=None), entry.cell)
-        for entry, groups in plan.demanded(study)
-        if entry.fingerprint in waiting
-    }
-    needed: Counter[int] = Counter()
-    for place, cell in first.values():
-        if place is not None and place.role == 0:
-            needed[place.claim] += math.ceil(costs.seconds(cell))
+    demanded = [(entry, groups) for entry, groups in plan.demanded(study) if entry.fingerprint in waiting]
+    deciding = priority.deciding(study)
+    shown = {entry.fingerprint: not deciding(entry.cell) for entry, _ in demanded}
+    seconds: Counter[str] = Counter()
+    decides: set[str] = set()
+    for entry, groups in demanded:
+        seconds.update(dict.fromkeys(groups, math.ceil(costs.seconds(entry.cell))))
+        decides |= groups if not shown[entry.fingerprint] else set()
     return {
-        key: (-1.0,) if place is None else (place.role, needed[place.claim], place.claim)
-        for key, (place, _) in first.items()
+        entry.fingerprint: (
+            not groups & decides if entry.trial else shown[entry.fingerprint],
+            min(seconds[name] for name in groups),
+        )
+        for entry, groups in demanded
     }
 
 
