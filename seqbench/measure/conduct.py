@@ -163,7 +163,7 @@ def conduct(
         def first(entry: Planned) -> tuple[float, ...]:
             return urgency.get(entry.fingerprint, ())
 
-        for number, wave in enumerate(plan.waves(planned)):
+        for number, wave in enumerate(_waves(planned, urgency)):
             if number:
                 held = store.contents(folder)  # with what the waves before it brought
             records = held.of(planned)
@@ -202,13 +202,27 @@ def _urgency(study: Study, due: Iterable[Planned], costs: Costs) -> dict[str, tu
     for entry, groups in demanded:
         seconds.update(dict.fromkeys(groups, math.ceil(costs.seconds(entry.cell))))
         decides |= groups if not shown[entry.fingerprint] else set()
-    return {
+    found: dict[str, tuple[float, ...]] = {
         entry.fingerprint: (
-            not groups & decides if entry.trial else shown[entry.fingerprint],
-            min(seconds[name] for name in groups),
+            float(not groups & decides if entry.trial else shown[entry.fingerprint]),
+            float(min(seconds[name] for name in groups)),
         )
         for entry, groups in demanded
     }
+    for members in plan.panels(entry for entry, _ in demanded):  # timed together, whichever of them decides
+        found.update(
+            dict.fromkeys((entry.fingerprint for entry in members), min(found[entry.fingerprint] for entry in members))
+        )
+    return found
+
+
+def _waves(planned: Sequence[Planned], urgency: Mapping[str, tuple[float, ...]]) -> list[tuple[Planned, ...]]:
+    """Return the waves of a study; where the time may not do for all, first those of what decides claims."""
+    if not urgency:
+        return [*plan.waves(planned)]
+    decides = [entry for entry in planned if entry.fingerprint in urgency and not urgency[entry.fingerprint][0]]
+    shown = [entry for entry in planned if entry.fingerprint in urgency and urgency[entry.fingerprint][0]]
+    return [*plan.waves(decides), *plan.waves(shown)]
 
 
 def _fitted(study: Study, folder: Path, costs: Costs, *, settings: Settings, context: Context) -> tuple[Study, Costs]:

@@ -135,11 +135,14 @@ def _version(name: str) -> str:
 
 @cache
 def _commit() -> str | None:
-    """Return the git commit of the checkout that seqbench runs from, or None when it is installed from a wheel."""
+    """Return the git commit of the checkout that seqbench runs from, or None when it is installed from a wheel.
+
+    It ends with "-dirty" where a file of the checkout is not as that commit has it.
+    """
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None
-    command = ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"]
+    command = ["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603 - fixed words
     except (OSError, subprocess.SubprocessError):
