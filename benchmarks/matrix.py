@@ -3,9 +3,11 @@
     OMP_NUM_THREADS=1 python benchmarks/matrix.py [--json] [--cells N] [--chunks N] [--workers N]
 
 The shared lane is what runs in parallel: all cells of the suite that are not timed. Of those that need no real text, N
-are taken at equal distances in the order of the suite (96, of about one second each), so that every group has about the
-share that it has in a study. They are run in chunks (3): each once by one process, cell after cell, and once by the
-pool, as many processes as there are cores, longest cells first as in a study. Which goes first is drawn.
+are taken at equal distances in the order of the suite (128, of about one second each), so that every group has about
+the share that it has in a study. They are run in chunks (2): each once by this one process, cell after cell, and once
+by the pool, as many processes as there are cores, longest cells first as in a study. Which goes first is drawn. The
+pool starts anew for every chunk, and each of its processes loads late what a kind of cell needs, where this one has
+loaded it once: the fewer cells in a chunk, the less efficient the pool looks.
 
 Prints one JSON object, with --json a list of it. seconds: of the wall, by the one process ("bare") and by the pool, all
 chunks together. efficiency: bare seconds over workers times the pool's, 1 where nothing is lost; of each chunk too.
@@ -36,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print a list")
-    parser.add_argument("--cells", type=int, default=96)
-    parser.add_argument("--chunks", type=int, default=3)
+    parser.add_argument("--cells", type=int, default=128)
+    parser.add_argument("--chunks", type=int, default=2)
     parser.add_argument("--workers", type=int, default=usable_cores())
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def started(words: Sequence[str]) -> None:
     """Run Python with these words to its end."""
-    subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - fixed words
+    subprocess.run([sys.executable, *words], check=True, capture_output=True)  # noqa: S603 - fixed words
 
 
 def worker_started() -> None:

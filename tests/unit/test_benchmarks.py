@@ -73,7 +73,7 @@ def test_a_loop_by_hand_has_the_losses_of_training(model):
     own = overhead.BARE[model](prepared.spec)
     overhead.take_weights(own, subject.model, batches[0])
     config = TrainConfig(steps=8, batch=8, learning_rate=1e-3, warmup_steps=0, final_fraction=1.0, evaluate_every=1)
-    untrained = float(training.scored_loss(subject.model(batches[-1].inputs)[0], batches[-1]))
+    untrained = training.scored_loss(subject.model(batches[-1].inputs)[0], batches[-1]).item()
     history = training.train(subject.model, batches.__getitem__, config)
     last = overhead.bare(own, batches, rate=1e-3, clip_norm=1.0)()
     assert last == pytest.approx(history.losses[-1], rel=1e-4)
