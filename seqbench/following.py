@@ -33,7 +33,8 @@ class View:
         self._accepted = self.held.accepted()
         now, count = self.clock(), len(self._accepted)
         first = self._first = self._first or (now, count)
-        costs = Costs.of(self._accepted.values(), machine=self._machine())
+        machine, device = self._at_work()
+        costs = Costs.of(self._accepted.values(), machine=machine, device=device)
         line = time_left(
             self.entries,
             self._accepted,
@@ -49,7 +50,9 @@ class View:
         """Return whether every planned cell had its record at the last look."""
         return all(entry.fingerprint in self._accepted for entry in self.entries)
 
-    def _machine(self) -> str:
-        """Return the machine that finished a record last: the one that is at work."""
+    def _at_work(self) -> tuple[str, str]:
+        """Return the machine that finished a record last, and whether on its processor ("cpu") or a GPU ("cuda")."""
         last = max(self._accepted.values(), key=lambda entry: entry.finished, default=None)
-        return last.environment.machine if last else ""
+        if last is None:
+            return "", "cpu"
+        return last.environment.machine, "cpu" if last.environment.device == "cpu" else "cuda"
