@@ -279,7 +279,7 @@ def _drawing(
         caption=module.CAPTION,
         file=file,
         files={form: svg.written(figure, form) for form in formats},
-        element=Markup(svg.inline(file, name=name, title=module.TITLE)),  # noqa: S704 drawn here; matplotlib escapes text
+        element=Markup(svg.inline(file, name=name, title=module.TITLE, cut=svg.bands(figure))),  # noqa: S704 drawn here
         csv=csv,
         sha256=pages.sha256(csv),
         rows=len(frame),
