@@ -227,7 +227,7 @@ def test_the_page_shows_the_sub_verdicts():
     """The section of the claim has a table of phases by device, and the verdict table has the line."""
     page = build.page(build.build(C4, studies.contents(C4, studies.GOOD | {"decoding": -0.9})))
     assert "By phase: training on CPU SUPPORTED; prefill on CPU SUPPORTED; decoding on CPU CONTRADICTED" in page
-    table = page[page.index('<table class="phases">') :]
+    table = page[page.index('<table class="stack phases">') :]
     assert re.findall(r"<th scope=\"row\">(\w+)</th>", table)[:2] == ["CPU", "GPU"]
 
 
@@ -388,7 +388,9 @@ def test_c2_names_gates_that_an_orthogonal_network_beats():
     with_orthogonal = studies.study(("C1", "C2"))
     told = verdict_of("C2", with_orthogonal, studies.contents(with_orthogonal)).qualifications[-1]
     assert told.startswith("gates alone do not do it: at initialisation the gradient shrinks faster than in an orth")
-    assert re.search(r"in an LSTM with forget bias 1 by 0\.0[67]\d+ nat per step of lag \[0\.0\d+, 0\.0\d+\], n = 8", told)
+    assert re.search(
+        r"in an LSTM with forget bias 1 by 0\.0[67]\d+ nat per step of lag \[0\.0\d+, 0\.0\d+\], n = 8", told
+    )
     held = studies.contents(with_orthogonal, studies.GOOD | {"gates": -0.02})
     assert "an LSTM with forget bias 1" not in verdict_of("C2", with_orthogonal, held).qualifications[-1]
 

@@ -40,7 +40,7 @@ EXPONENT_UPPER = "exponent_upper"
 MICROSECONDS = 1e6
 WIDTH_INCHES = 5.6
 """So narrow that a figure is read on a telephone without scrolling, its text being 9 points high."""
-BESIDE_EACH_OTHER = 33
+BESIDE_EACH_OTHER = 38
 """Up to so many characters two labels of a legend stand side by side."""
 FACETS = (table.TASK, table.LENGTH, table.WIDTH, table.PARAMS)
 """What must be equal, beside the variant, for seeds to stand side by side in one panel."""
