@@ -15,6 +15,17 @@ pytestmark = [
 ]
 
 
+CUT = """[...document.querySelectorAll('figure svg')].filter(
+    drawing => drawing.getBoundingClientRect().right > innerWidth || drawing.closest('.scroll')
+).map(drawing => drawing.id)"""
+"""Drawings that leave the window, or must be scrolled."""
+BESIDE = """[...document.querySelectorAll('table.verdicts tr.first')].map(row => {
+    const [claim, badge] = [row.querySelector('th'), row.querySelector('.badge')].map(e => e.getBoundingClientRect());
+    return badge.right <= innerWidth && badge.top < claim.bottom && badge.left >= claim.left;
+})"""
+"""Of every claim whether its verdict stands in the line of its name and within the window."""
+
+
 @pytest.fixture(scope="module")
 def browser():
     from playwright.sync_api import sync_playwright
@@ -54,6 +65,7 @@ def test_the_page_asks_for_nothing_and_fits(browser, page_file, scheme, width):
     assert requests == [page_file.resolve().as_uri()]
     assert messages == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CUT) == []
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     violations = Axe().run(page, options={"runOnly": tags}).response["violations"]
     assert [violation["id"] for violation in violations] == []
@@ -69,6 +81,20 @@ def test_the_page_is_whole_without_javascript(browser, page_file):
     assert page.locator("table.verdicts tbody tr.first").count() == 8
     page.locator("#models summary").click()
     assert page.get_by_text("FLOP per token").first.is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("page_file", ["report"], indirect=True)
+def test_on_a_telephone_the_verdict_stands_beside_its_claim(browser, page_file):
+    """Nothing has to be scrolled sideways to read a verdict; tables become cards that name their columns."""
+    context = browser.new_context(viewport={"width": 375, "height": 800}, offline=True)
+    page = context.new_page()
+    page.goto(page_file.resolve().as_uri())
+    assert page.evaluate(BESIDE) == [True] * 8
+    label = "getComputedStyle(document.querySelector('.cards [data-label]'), '::before').content"
+    assert page.evaluate(label) == '"T" ": "'
+    scrolled = "[...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth).length"
+    assert page.evaluate(scrolled) == 0
     context.close()
 
 

@@ -118,6 +118,23 @@ def test_the_supported_c1_names_its_qualifications():
         "gradients exploded only at recurrent gains above 1 in the sweep; at library initialisation they vanish",
     ]
     assert "strong control: with identity initialisation (IRNN) the vanilla RNN reached 0.898 " in found[2]
+    assert found[3] == (
+        "a gain above 1 was not sufficient: gradients grew at RNN tanh, gain 1.5 in 0 of 8 seeds, at RNN tanh, gain 2 "
+        "in 0 of 8 seeds, at RNN ReLU, gain 1.5 in 0 of 8 seeds, at RNN ReLU, gain 2 in 0 of 8 seeds"
+    )
+    assert found[4].startswith("the recall of 1c was trained with gradients clipped at a norm of 1: ")
+
+
+def test_c1_claims_no_clipping_where_there_was_none():
+    """Recall that was trained without clipping is not said to be clipped."""
+    groups = tuple(
+        group.model_copy(update={"training": group.training.model_copy(update={"clip_norm": None})})
+        if group.training
+        else group
+        for group in C1.suite.groups
+    )
+    free = C1.model_copy(update={"suite": C1.suite.model_copy(update={"groups": groups})})
+    assert "clipped" not in " ".join(verdict_of("C1", free, studies.contents(free)).qualifications)
 
 
 def test_c8_prints_the_excess_over_the_floor():

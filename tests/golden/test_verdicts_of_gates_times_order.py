@@ -6,6 +6,8 @@ from dataclasses import replace
 import judged_studies as studies
 import pytest
 
+from seqbench.judge.claims import c2, c4
+from seqbench.judge.claims.base import SubVerdict
 from seqbench.judge.report import build, verdicts
 from seqbench.judge.rules import Verdict
 from seqbench.preregistration import Control
@@ -190,11 +192,42 @@ def test_what_holds_is_said_beside_what_does_not():
     assert found[-1] == "this speaks of this processor alone; on a GPU it was not tested"
 
 
+def test_every_pair_says_its_own_word_where_it_is_another():
+    """The sentence of a claim marks pairs with another word than its own, and a phase counts its words."""
+    found = judged("C4", C4)
+    atoms = {atom.name: atom for atom in found.atoms}
+    words = dict(zip([name for name in atoms if "/4d/" in name], (C, C, C, I, I, S), strict=True))
+    prefill = {name: replace(atoms[name], verdict=word) for name, word in words.items()}
+    training = {"cpu/4c/gru/tcn": replace(atoms["cpu/4c/gru/tcn"], verdict=I)}
+    wording = c4.finding(atoms | training, S)
+    assert [wording.count(f"({word})") for word in (S, I)] == [0, 1]
+    assert re.search(r"a GRU 1\.8\d \[[^]]*\] \(INCONCLUSIVE\) times the TCN's", wording)
+    told = next(text for text in c4.qualifications(atoms | prefill) if text.startswith("reading a prompt"))
+    assert [told.count(f"({word})") for word in (C, I, S)] == [3, 2, 1]
+    mixed = SubVerdict("cpu", "prefill", C, ran=True, atoms=tuple(words.values()))
+    sentence = verdicts.sub_verdicts_text(replace(found, sub_verdicts=(mixed,)))
+    assert sentence == (
+        "By phase: prefill on CPU CONTRADICTED (1 of 6 SUPPORTED, 3 of 6 CONTRADICTED, 2 of 6 INCONCLUSIVE)."
+    )
+
+
+def test_c4_tells_of_a_recurrent_network_that_is_trained_by_a_scan():
+    """Timed in the same panel, it stands beside the others as a description; its reference is the Transformer."""
+    groups = tuple(
+        group.model_copy(update={"models": (*group.models, "mingru")}) if group.name == "training time" else group
+        for group in C4.suite.groups
+    )
+    study = C4.model_copy(update={"suite": C4.suite.model_copy(update={"groups": groups})})
+    scanned = [text for text in judged("C4", study).qualifications if "by a scan" in text]
+    assert re.search(r"on a CPU, minGRU (0\.99\d|1\.0\d) \[.*\] \(n = 15 rounds\) times the Transformer", scanned[0])
+    assert not [text for text in judged("C4", C4).qualifications if "by a scan" in text]
+
+
 def test_the_page_shows_the_sub_verdicts():
     """The section of the claim has a table of phases by device, and the verdict table has the line."""
     page = build.page(build.build(C4, studies.contents(C4, studies.GOOD | {"decoding": -0.9})))
     assert "By phase: training on CPU SUPPORTED; prefill on CPU SUPPORTED; decoding on CPU CONTRADICTED" in page
-    table = page[page.index('<table class="phases">') :]
+    table = page[page.index('<table class="stack phases">') :]
     assert re.findall(r"<th scope=\"row\">(\w+)</th>", table)[:2] == ["CPU", "GPU"]
 
 
@@ -350,6 +383,27 @@ def test_c2_prints_what_the_library_starts_with():
     assert found[2].endswith("an identity-initialised ReLU RNN reaches the same")
 
 
+def test_c2_names_gates_that_an_orthogonal_network_beats():
+    """Where an LSTM's gradient shrinks faster than an orthogonal tanh network's, it says so with a positive rate."""
+    with_orthogonal = studies.study(("C1", "C2"))
+    told = verdict_of("C2", with_orthogonal, studies.contents(with_orthogonal)).qualifications[-1]
+    assert told.startswith("gates alone do not do it: at initialisation the gradient shrinks faster than in an orth")
+    assert re.search(
+        r"in an LSTM with forget bias 1 by 0\.0[67]\d+ nat per step of lag \[0\.0\d+, 0\.0\d+\], n = 8", told
+    )
+    held = studies.contents(with_orthogonal, studies.GOOD | {"gates": -0.02})
+    assert "an LSTM with forget bias 1" not in verdict_of("C2", with_orthogonal, held).qualifications[-1]
+
+
+def test_c2_says_of_the_gradient_only_what_is_supported():
+    """Supported by recall and by steps to solve, with a gradient that shrinks faster: the sentence names those two."""
+    atoms = {atom.name: atom for atom in judged("C2", C2).atoms}
+    changed = atoms | {"2b": replace(atoms["2b"], verdict=C), "2e": replace(atoms["2e"], verdict=S)}
+    told = c2.finding(changed, S)
+    assert ("the gradient of an LSTM" in told, atoms["2e"].estimand in told) == (False, True)
+    assert "forget-gate bias that mitigates" not in c2.qualifications(changed)[0]
+
+
 def test_c2_does_not_say_the_same_of_another():
     """A strong control 0.08 short of the LSTM is printed without that sentence."""
     found = judged("C2", C2).qualifications
@@ -367,6 +421,8 @@ def test_c5_tells_who_sees_order():
     assert found[1].startswith("causal self-attention, or attention with positions, sees the order: S = 0.300")
     assert found[2].startswith("causal attention without positions is invariant in the prefix with 1 layer")
     assert found[3].startswith("an encoder without positions, trained on sorted input, changed its answer")
+    assert found[4].startswith("equivariance is not invariance")
+    assert not [text for text in judged("C5", C5, {"symmetry": 0.2}).qualifications if "equivariance" in text]
 
 
 def test_c5_tells_a_drop_as_a_difference():

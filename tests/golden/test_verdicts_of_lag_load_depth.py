@@ -1,10 +1,12 @@
 """Known truths and the verdicts that they must give: each of the five words, for C3, C6 and C7."""
 
+from dataclasses import replace
 from functools import cache
 
 import judged_studies as studies
 import pytest
 
+from seqbench.judge.claims import c3, c6
 from seqbench.judge.report import verdicts
 from seqbench.judge.rules import Verdict
 
@@ -53,13 +55,32 @@ def test_c3_gets_the_verdict_of_the_truth(expected, truth):
 
 
 def test_c3_says_what_initialisation_changes():
-    """Strongly initialised gates solved the lag under the same budget: the struggle is named for what it is."""
+    """Strongly initialised gates solved the lag under the same budget: that they do not struggle is not shown."""
     found = judged("C3")
     assert "an LSTM with forget bias 3 solved 1.00 of its seeds under the same budget" in said(found)
-    assert "at this lag the struggle is one of initialisation" in said(found)
+    assert "whether it struggles with this lag in that initialisation too is undecided (3b/lstm INC" in said(found)
     told = "long dependencies mix two things, how far back and how much: lag SUPPORTED, load SUPPORTED; load is that of"
     assert told in said(found)
     assert "initialisation" not in said(judged("C3", {"gates_solve": 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        (S, "it struggles with this lag in that initialisation too (3b/gru SUPPORTED, "),
+        (C, "at this lag the struggle is one of initialisation (3b/gru CONTRADICTED, "),
+        (I, "whether it struggles with this lag in that initialisation too is undecided (3b/gru INCONCLUSIVE, "),
+        (N, "a GRU solved 0"),
+        (V, "a GRU solved 0"),
+    ],
+)
+def test_c3_says_of_the_strong_control_what_its_hypothesis_says(word, told):
+    """Each of the five words has its own sentence, or none."""
+    atoms = {atom.name: atom for atom in judged("C3").atoms}
+    changed = atoms | {"3b/gru": replace(atoms["3b/gru"], verdict=word)}
+    sentence = next(text for text in c3.qualifications(changed) if "a GRU with update bias 3" in text)
+    assert told in sentence
+    assert sentence.endswith(told) == (word in (N, V))
 
 
 def test_c3_says_how_steps_to_solve_grow_with_lag():
@@ -87,6 +108,15 @@ def test_c3_says_how_steps_to_solve_grow_with_lag():
 def test_c6_gets_the_verdict_of_the_truth(expected, truth):
     """C6 follows the bits kept of further ones: none, all, half, or an assay in which somebody learnt nothing."""
     assert judged("C6", truth).verdict == expected
+
+
+def test_c6_says_what_was_kept_as_a_slope():
+    """A slope below 0 is told as one: more than every further bit cannot be lost."""
+    wording = judged("C6").wording
+    assert "for every further bit written, what a GRU of width 4 recalled changed by " in wording
+    atoms = {atom.name: atom for atom in judged("C6").atoms}
+    low = replace(atoms["6a/4"], effect=1.02, lower=0.99, upper=1.05)
+    assert "changed by −0.0200 bit [−0.0500, 0.0100], n = 8" in c6.finding(atoms | {"6a/4": low}, S)
 
 
 @pytest.mark.parametrize(

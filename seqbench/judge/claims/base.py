@@ -2,13 +2,14 @@
 
 A claim's module offers `finding(atoms, verdict) -> str` (the result in plain words), `qualifications(atoms) ->
 tuple[str, ...]` (sentences that must stand beside the verdict when the data agree) and `FIGURES` (names of the figures
-that show it).
+that show it). It may offer `beside(tables, study) -> tuple[str, ...]`: qualifications from what no hypothesis holds.
 
 A claim that is judged by device has one rule per class of device, and one entry per class that ran in Holm's procedure.
 Its atoms are named `device/part/…`; the part says the phase, and every phase of every device gets a sub-verdict.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,7 +21,7 @@ from seqbench.judge.evidence import ArmData, ControlResult, Evidence, finite
 from seqbench.judge.posterior import Posterior
 from seqbench.judge.rules import AtomLevels, AtomP, Node, Verdict
 from seqbench.judge.table import Tables
-from seqbench.preregistration import Claim, Preregistration
+from seqbench.preregistration import Atom, Claim, Preregistration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,19 @@ class AtomVerdict:
         return next((arm for arm in self.arms if arm.name == name), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Descriptive:
+    """A comparison that no hypothesis makes: effect, 95 % interval without regard to multiplicity, replicates."""
+
+    effect: float
+    lower: float | None
+    upper: float | None
+    n: int
+
+
 Atoms = Mapping[str, AtomVerdict]
+UNADJUSTED = AtomLevels(0.025, 0.025)
+"""The level of each bound of a comparison that is described and not tested."""
 WITHOUT_SPREAD = ("time_to_solve", "time_by_lag", "factor")
 """Tests whose spread is none of single values, so that no number of seeds follows from it."""
 PHASES = {"4a": "training", "4b": "training", "4c": "training", "4d": "prefill", "decoding": "decoding"}
@@ -73,11 +86,19 @@ class SubVerdict:
     phase: str
     verdict: Verdict
     ran: bool
+    atoms: tuple[Verdict, ...] = ()
 
     @property
     def name(self) -> str:
         """Return `device/phase`."""
         return f"{self.device}/{self.phase}"
+
+    @property
+    def mixture(self) -> str:
+        """Return how many hypotheses say what, as "3 of 6 CONTRADICTED, 1 of 6 SUPPORTED"; "" where all say one."""
+        counts = Counter(self.atoms)
+        told = [f"{counts[word]} of {len(self.atoms)} {word}" for word in Verdict if counts[word]]
+        return ", ".join(told) if len(told) > 1 else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,10 +285,21 @@ def _sub_verdicts(case: Case, words: Mapping[str, Verdict]) -> tuple[SubVerdict,
         for phase in dict.fromkeys(PHASES.values()):
             if rule := phases.get((device, phase)):
                 ran = any(p[name] is not None for name in rule.atoms())
-                found.append(SubVerdict(device, phase, rules.verdict(rule, words), ran))
+                each = tuple(words[name] for name in rule.atoms())
+                found.append(SubVerdict(device, phase, rules.verdict(rule, words), ran, each))
             else:
                 found.append(SubVerdict(device, phase, Verdict.NOT_TESTED, ran=False))
     return tuple(found)
+
+
+def instead(atom: Atom, tables: Tables, rules: Preregistration, **models: str) -> Descriptive | None:
+    """Return what an atom's comparison gives with other models in some of its arms; None where they did not run."""
+    arms = atom.arms | {name: atom.arms[name].model_copy(update={"model": model}) for name, model in models.items()}
+    found = evidence.gather("", atom.model_copy(update={"arms": arms}), tables, rules, claim="")
+    if (effect := finite(found.effect)) is None:
+        return None
+    inside = evidence.bounds(found, UNADJUSTED)
+    return Descriptive(effect, finite(inside.lower), finite(inside.upper), found.n)
 
 
 def not_preregistered(name: str, claim: Claim) -> ClaimVerdict:

@@ -1,8 +1,13 @@
 """C1: vanilla recurrent networks suffer from vanishing or exploding gradients."""
 
-from seqbench import variant
-from seqbench.judge.claims.base import Atoms, AtomVerdict, interval, measured, number
+from seqbench import plan, variant
+from seqbench.judge import table
+from seqbench.judge.claims.base import Atoms, AtomVerdict, given, interval, measured, number
+from seqbench.judge.evidence import matches
+from seqbench.judge.figures import style
 from seqbench.judge.rules import Verdict
+from seqbench.judge.table import Tables
+from seqbench.plan import Study
 
 FIGURES = ("gradient_by_lag", "gradient_slopes", "recall_by_lag", "gradient_norm_training")
 
@@ -42,7 +47,27 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
             f"strong control: with identity initialisation (IRNN) the vanilla RNN reached "
             f"{number(strong.mean)} {harm.unit}, n = {len(strong.values)}, under the same budget"
         )
-    return tuple(found)
+    return (*found, *_not_enough(exploding))
+
+
+def beside(tables: Tables, study: Study) -> tuple[str, ...]:
+    """Return that gradients were clipped where 1c was measured, which treats exploding and not vanishing."""
+    harm = study.preregistration.claims["C1"].atoms.get("1c")
+    if harm is None:
+        return ()
+    ran = tables.cells[matches(harm.arms["reference"], tables.cells) & (tables.cells[table.STATUS] != table.MISSING)]
+    norms = {
+        entry.cell.training.clip_norm
+        for entry in plan.planned(study)
+        if entry.cell.training and entry.fingerprint in set(ran[table.FINGERPRINT])
+    }
+    if not norms or None in norms:
+        return ()
+    listed = " or ".join(given(norm) for norm in sorted(norm for norm in norms if norm is not None))
+    return (
+        f"the recall of 1c was trained with gradients clipped at a norm of {listed}: clipping bounds an exploding "
+        "gradient and leaves a vanishing one as it is",
+    )
 
 
 def _about_initialisations(atom: AtomVerdict) -> str:
@@ -70,6 +95,18 @@ def _about_exploding(sweep: AtomVerdict | None) -> str:
     if min(exploding) > 1:
         return "gradients exploded only at recurrent gains above 1 in the sweep; at library initialisation they vanish"
     return "at library initialisation gradients only vanish"
+
+
+def _not_enough(sweep: AtomVerdict | None) -> tuple[str, ...]:
+    """Return at which gains above 1 gradients did not grow in every seed."""
+    arms = [arm for arm in sweep.arms if arm.values and _gain(arm.model) > 1] if sweep else []
+    grew = [(arm, sum(value > 0 for value in arm.values)) for arm in arms]
+    listed = [
+        f"{style.look(arm.model).label} in {count} of {len(arm.values)} seeds"
+        for arm, count in grew
+        if count < len(arm.values)
+    ]
+    return (f"a gain above 1 was not sufficient: gradients grew at {', at '.join(listed)}",) if listed else ()
 
 
 def _gain(model: str) -> float:

@@ -34,12 +34,13 @@ def finding(atoms: Atoms, verdict: Verdict) -> str:
 
 
 def qualifications(atoms: Atoms) -> tuple[str, ...]:
-    """Return that order can be unlearned, which attention sees the order, and what the trained encoder did."""
+    """Return that order can be unlearned, which attention sees it, what the trained encoder did, who needs order."""
     return (
         *_unlearned(atoms.get("5c")),
         *_attention_sees(atoms.get("5a/others")),
         *_causal_depth(atoms.get("5a/others")),
         *_encoder(atoms.get("5b/encoder")),
+        *_order_needed(atoms.get("5a")),
     )
 
 
@@ -72,6 +73,16 @@ def _causal_depth(others: AtomVerdict | None) -> tuple[str, ...]:
     return (
         f"causal attention without positions is invariant in the prefix with 1 layer (S = {number(one.mean)}), not "
         f"with 2 (S = {number(two.mean)})",
+    )
+
+
+def _order_needed(symmetric: AtomVerdict | None) -> tuple[str, ...]:
+    """Return what an encoder that sees no order is, and what it lacks."""
+    if symmetric is None or symmetric.verdict is not Verdict.SUPPORTED:
+        return ()
+    return (
+        "equivariance is not invariance: what an encoder without positions computes at each item moves with the item, "
+        "and only its pooled answer stays. A language model needs the order, which positions carry, or causal layers",
     )
 
 

@@ -10,15 +10,19 @@ FIGURES = ("capacity", "memory_by_length")
 
 
 def finding(atoms: Atoms, verdict: Verdict) -> str:
-    """Return how much of what was added to the load was kept, and how attention compares."""
+    """Return how what is recalled changes with every further bit written, and how attention compares.
+
+    θ of 6a is what of a further bit is lost, 1 minus the slope; noise takes it above 1, which no share can be.
+    """
     if verdict is not Verdict.SUPPORTED:
         return ""
     parts = []
     for name, atom in atoms.items():
         if name.startswith("6a/") and atom.effect is not None:
+            kept = (None if bound is None else 1 - bound for bound in (atom.upper, atom.lower))
             parts.append(
-                f"of every further bit written, a GRU of width {name.partition('/')[2]} lost {number(atom.effect)} "
-                f"{interval(atom.lower, atom.upper)}, n = {atom.n}"
+                f"for every further bit written, what a GRU of width {name.partition('/')[2]} recalled changed by "
+                f"{number(1 - atom.effect)} bit {interval(*kept)}, n = {atom.n}"
             )
     contrast = atoms.get("6c")
     if contrast and contrast.effect is not None:

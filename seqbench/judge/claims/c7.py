@@ -7,6 +7,8 @@ FIGURES = ("gradient_by_lag", "recall_by_lag", "time_per_token", "memory_by_leng
 
 ANSWERED = 0.9
 """Above this share of right answers a network is said to have the task."""
+SHALLOW = 0.5
+"""Below this power of the length a network's stages are said not to follow the tokens one by one."""
 
 
 def finding(atoms: Atoms, verdict: Verdict) -> str:
@@ -57,10 +59,10 @@ def _depth(atoms: Atoms) -> tuple[str, ...]:
     if not arms:
         return ()
     listed = ", ".join(f"{name} {number(value)}" for name, value in arms.items())
-    return (
-        f"stages that must follow one another grow as T to the power of: {listed}. Processing all tokens at once is no "
-        "privilege of attention, and its constant depth has a price",
-    )
+    told = f"stages that must follow one another grow as T to the power of: {listed}"
+    if not any(value < SHALLOW for name, value in arms.items() if name != "transformer"):
+        return (told,)
+    return (f"{told}. Processing all tokens at once is no privilege of attention, and its constant depth has a price",)
 
 
 def _sequential(atoms: Atoms) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from seqbench.judge import scaling, stats, table
 from seqbench.judge.figures import style
@@ -37,7 +38,10 @@ EXPONENT = "exponent"
 EXPONENT_LOWER = "exponent_lower"
 EXPONENT_UPPER = "exponent_upper"
 MICROSECONDS = 1e6
-WIDTH_INCHES = 7.6
+WIDTH_INCHES = 5.6
+"""So narrow that a figure is read on a telephone without scrolling, its text being 9 points high."""
+BESIDE_EACH_OTHER = 38
+"""Up to so many characters two labels of a legend stand side by side."""
 FACETS = (table.TASK, table.LENGTH, table.WIDTH, table.PARAMS)
 """What must be equal, beside the variant, for seeds to stand side by side in one panel."""
 PLACED = (table.TASK, table.MODEL, table.LENGTH, table.WIDTH, table.LAYERS, table.BATCH)
@@ -123,8 +127,29 @@ def empty(why: str = "no records") -> Figure:
 
 
 def legend(axes: Axes, *, title: str | None = None) -> None:
-    """Put the legend to the right of a panel, where it hides nothing."""
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), title=title, alignment="left", handlelength=2.6)
+    """Put the legend below a panel, where it hides nothing and no narrow page cuts it; the figure grows by its height.
+
+    The first panel of a column has the axis labels above it, which take less than half an inch.
+    """
+    figure = axes.get_figure(root=True)
+    labels = axes.get_legend_handles_labels()[1]
+    if figure is None or not labels:
+        return
+    lines = [line for label in labels for line in label.split("\n")]
+    columns = 2 if max(map(len, lines)) <= BESIDE_EACH_OTHER else 1
+    below = axes.transAxes + ScaledTranslation(-0.5, -0.44, figure.dpi_scale_trans)
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=below,
+        borderaxespad=0,
+        ncols=columns,
+        title=title,
+        alignment="left",
+        handlelength=2.6,
+    )
+    rows = 0.055 * len(labels) + 0.13 * len(lines)
+    figure.set_figheight(figure.get_figheight() + rows / columns + (0.17 if title else 0.0) + 0.1)
 
 
 def plain_log(axis: Axis) -> None:

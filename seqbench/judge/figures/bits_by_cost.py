@@ -82,7 +82,7 @@ def draw(frame: pd.DataFrame) -> Figure:
                 _panel(axis, own, lines, cost)
             axes[0].set(title=name.rpartition(", ")[0], ylabel="bits per character (bit)")
             handles, labels = axes[0].get_legend_handles_labels()
-            part.legend(handles, labels, loc="outside lower left", ncols=3)
+            part.legend(handles, labels, loc="outside lower left", ncols=2)
     return figure
 
 
@@ -105,10 +105,10 @@ def _panel(axis: Axes, seeds: pd.DataFrame, lines: pd.DataFrame, cost: str) -> N
             size = (f", width {width}" if wide else "") + (f", {layers}" if deep else "")
             _point(axis, own, cost, style.look(model), size=size, fill=fill)
     _anchors(axis, seeds, lines)
-    axis.set(xscale="log", xlabel=COSTS[cost])
+    axis.set(xscale="log", xlabel=COSTS[cost].replace(" (", "\n("))
     axis.set_xlim(seeds[cost].min() / ROOM, seeds[cost].max() * ROOM)
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axis.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 5)))
     axis.xaxis.set_major_formatter(FuncFormatter(_compact))
 
 

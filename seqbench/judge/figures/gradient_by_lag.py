@@ -72,6 +72,7 @@ def _line(axis: Axes, rows: pd.DataFrame, look: style.Look) -> None:
         color=look.colour,
         linestyle=look.line,
         marker=look.marker,
+        fillstyle=look.fill,
         markevery=(0.05, 0.13),
         label=f"{look.label}  {_signed(slope)}; {_reach(rows)}",
     )

@@ -1,5 +1,7 @@
 """The slope of ln gradient norm against lag of every variant, with interval and margins."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,9 +15,12 @@ TITLE = "Slope of the gradient against lag, by variant"
 CAPTION = (
     "Fitted slope of ln gradient norm against lag at initialisation; left of zero gradients vanish, right of it they "
     "explode. Small marks: seeds, the first 50 at most; large mark and bar: mean and 95 % Student-t interval over "
-    "seeds (unadjusted). Broken lines: the pre-registered margins."
+    "seeds (unadjusted). Broken lines: the pre-registered margins. The axis is linear within ±0.02 and logarithmic "
+    "beyond."
 )
 PROBES = ("input_gradient",)
+LINEAR = 0.02
+"""Within so many nat/step of 0 the axis is linear: there the margins lie, next to slopes a hundred times as large."""
 MEASUREMENT = "gradient_slope"
 
 
@@ -48,18 +53,25 @@ def draw(frame: pd.DataFrame) -> Figure:
             own = seeds[(seeds[table.MODEL] == row[table.MODEL]) & (seeds[table.WIDTH] == row[table.WIDTH])]
             own = own[own[table.LENGTH] == row[table.LENGTH]]
             own = base.some_seeds(own)
-            axis.plot(own[table.VALUE], [place] * len(own), look.marker, color=look.colour, alpha=0.35, markersize=3)
+            mark: dict[str, Any] = {
+                "color": look.colour,
+                "marker": look.marker,
+                "linestyle": "",
+                "fillstyle": look.fill,
+            }
+            axis.plot(own[table.VALUE], [place] * len(own), alpha=0.35, markersize=3, **mark)
             axis.plot([row[base.LOWER], row[base.UPPER]], [place, place], color=look.colour, linewidth=1.6)
-            axis.plot([row[base.MEAN]], [place], look.marker, color=look.colour, markersize=6)
+            axis.plot([row[base.MEAN]], [place], markersize=6, **mark)
+        axis.set_xscale("symlog", linthresh=LINEAR)
+        axis.set_xticks([-1, -0.1, 0, 0.1, 1], ["−1", "−0.1", "0", "0.1", "1"])
+        axis.minorticks_off()
         axis.axvline(0.0, linewidth=1.0, color=style.INK)
         margins = frame[frame[base.KIND] == "margin"].sort_values(table.VALUE).to_dict("records")
         for line, dashes in zip(margins, ("--", ":", "-.", (0, (5, 1)), (0, (1, 1))) * len(margins), strict=False):
             text = f"{line[base.LABEL]} {line[table.VALUE]:+g}".replace("-", "−")
             axis.axvline(line[table.VALUE], linewidth=1.0, color=style.INK, linestyle=dashes, alpha=0.75, label=text)
         if margins:
-            axis.legend(
-                loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, title="margins (nat/step)", alignment="left"
-            )
+            base.legend(axis, title="margins (nat/step)")
         sizes = means[[table.WIDTH, table.LENGTH]].drop_duplicates()
         labels = [
             f"{style.look(row[table.MODEL]).label}" + (f", H = {row[table.WIDTH]:.0f}" if len(sizes) > 1 else "")

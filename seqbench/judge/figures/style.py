@@ -112,6 +112,7 @@ class Look:
     colour: str
     marker: str
     line: LineStyle
+    fill: Literal["full", "none"] = "full"
 
 
 _PALE: ContextVar[frozenset[str]] = ContextVar("pale", default=frozenset())
@@ -148,7 +149,9 @@ def _look(model: str) -> Look:
     family = BLOCK_FAMILIES.get(member, member) if in_block else parsed.name
     colour = FAMILY_COLOURS.get(family) or _pick(OTHER_COLOURS, family)
     line = BLOCK_LINE if in_block else _line(family, options)
-    return Look(_label(parsed.name, options), colour, _marker(family, options), line)
+    hollow = "gain" in options and options.get("activation") == "relu"
+    fill: Literal["full", "none"] = "none" if hollow else "full"
+    return Look(_label(parsed.name, options), colour, _marker(family, options), line, fill)
 
 
 def ordered(models: Iterable[str]) -> list[str]:
@@ -192,6 +195,8 @@ def _option(key: str, value: Scalar) -> str:
 
 
 _GAIN_MARKERS = {0.5: "v", 1.0: "P", 1.5: "X", 2.0: "p", 3.0: "*"}
+_GAIN_LINES: Mapping[float, LineStyle] = {0.5: ":", 1.0: "-.", 1.5: "--", 2.0: (0, (5, 1)), 3.0: "-"}
+"""A gain has a line and a marker; the marker is hollow with ReLU."""
 _KNOWN_MARKERS = {
     "init=identity": "<",
     "init=orthogonal": ">",
@@ -239,8 +244,9 @@ _KNOWN_LINES: Mapping[str, LineStyle] = {
 
 
 def _line(name: str, options: Mapping[str, Scalar]) -> LineStyle:
-    if "gain" in options:
-        return "--" if options.get("activation") == "relu" else "-"
+    gain = options.get("gain")
+    if isinstance(gain, int | float):
+        return _GAIN_LINES.get(float(gain)) or LINES[_digest(str(gain)) % len(LINES)]
     text = ",".join(f"{key}={value}" for key, value in sorted(options.items()))
     if text in _KNOWN_LINES:
         # The plain LSTM is not the reference: its line is broken, that of forget bias 1 is whole.

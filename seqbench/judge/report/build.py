@@ -6,14 +6,16 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from seqbench import plan, record, store, tuning
 from seqbench.cell import Cell, canonical_json
@@ -51,26 +53,43 @@ CALLS = {
 """What grows, by the probe that measures it, in the order of the table of growth."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
-    """A figure with the data behind it.
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure as an SVG file, in further formats by what their names end in, and as a part of a page."""
 
-    files: in further formats, by what their names end in. attached: the data compressed as an address that is its own
-    content, "" where they are too many. missing: how many of the planned cells that it shows have no record.
+    file: str
+    files: Mapping[str, bytes]
+    element: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A figure with the data behind it; it is drawn when it is first asked for, since who cites needs its data alone.
+
+    formats: in which it is drawn beside SVG. attached: the data compressed as an address that is its own content, ""
+    where they are too many. missing: how many of the planned cells that it shows have no record.
     """
 
     name: str
     title: str
     caption: str
-    file: str
-    files: Mapping[str, bytes]
-    element: Markup
+    plot: Callable[[], Figure] = field(compare=False, repr=False)
+    formats: tuple[str, ...]
     csv: str
     sha256: str
     rows: int
     attached: str
     missing: int
     planned: int
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """Return the figure, drawn once."""
+        figure = self.plot()
+        file = svg.standalone(figure)
+        element = svg.inline(file, name=self.name, title=self.title, cut=svg.bands(figure))
+        files = {form: svg.written(figure, form) for form in self.formats}
+        return Drawn(file, files, Markup(element))  # noqa: S704 drawn here; matplotlib escapes text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,9 +238,9 @@ def write(report: Report, out: Path) -> Path:
         ),
     }
     content |= {f"data/{item.name}.csv": item.csv for item in report.figures}
-    content |= {f"figures/{item.name}.svg": item.file for item in report.figures}
+    content |= {f"figures/{item.name}.svg": item.drawn.file for item in report.figures}
     content |= exports.files(report)
-    others = {f"figures/{item.name}.{form}": file for item in report.figures for form, file in item.files.items()}
+    others = {f"figures/{item.name}.{form}": file for item in report.figures for form, file in item.drawn.files.items()}
     return pages.save(out, {**content, **others})
 
 
@@ -259,8 +278,7 @@ def _shown(name: str, tables: Tables, study: Study, formats: tuple[str, ...]) ->
     module = cast(FigureModule, FIGURES.load(name))
     frame = module.select(tables, study)
     progress = base.progress(frame, tables.cells, vars(module).get("PROBES"))
-    with style.pale(progress.models):
-        return _drawing(name, module, frame, formats, progress)
+    return _drawing(name, module, frame, formats, progress)
 
 
 def _drawing(
@@ -271,15 +289,17 @@ def _drawing(
     progress: base.Progress = base.COMPLETE,
 ) -> Drawing:
     csv = pages.csv(frame)
-    figure = module.draw(frame)
-    file = svg.standalone(figure)
+
+    def plot() -> Figure:
+        with style.pale(progress.models):
+            return module.draw(frame)
+
     return Drawing(
         name=name,
         title=module.TITLE,
         caption=module.CAPTION,
-        file=file,
-        files={form: svg.written(figure, form) for form in formats},
-        element=Markup(svg.inline(file, name=name, title=module.TITLE)),  # noqa: S704 drawn here; matplotlib escapes text
+        plot=plot,
+        formats=formats,
         csv=csv,
         sha256=pages.sha256(csv),
         rows=len(frame),

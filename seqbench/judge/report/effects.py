@@ -69,7 +69,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         for axis, unit in zip(axes, units, strict=True):
             _panel(axis, known[known[UNIT] == unit], studies)
             axis.set_xlabel(f"θ ({unit})")
-        axes[0].legend(handles=_handles(studies), loc="upper left", bbox_to_anchor=(1.01, 1.02))
+        figure.legend(handles=_handles(studies), loc="outside upper left", ncols=3)
     return figure
 
 

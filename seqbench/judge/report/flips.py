@@ -69,8 +69,16 @@ def _open(claim: ClaimVerdict) -> Iterator[str]:
     unseen = [name for name in devices if not any(item.ran for item in claim.sub_verdicts if item.device == name)]
     for device in unseen:
         yield f"open: {device.upper()}, {Verdict.NOT_TESTED}"
-    for atom in claim.atoms:
-        device = atom.name.partition("/")[0]
-        if atom.verdict is Verdict.NOT_TESTED and atom.test != "descriptive" and device not in unseen:
+    untested = [
+        atom
+        for atom in claim.atoms
+        if atom.verdict is Verdict.NOT_TESTED
+        and atom.test != "descriptive"
+        and atom.name.partition("/")[0] not in unseen
+    ]
+    if unplanned := [atom.name for atom in untested if not any(arm.planned for arm in atom.arms)]:
+        yield f"open: {', '.join(unplanned)}, {Verdict.NOT_TESTED} (the study plans no cells for them)"
+    for atom in untested:
+        if atom.name not in unplanned:
             why = f" ({atom.reason})" if atom.reason else ""
             yield f"open: {atom.estimand} ({atom.name}), {Verdict.NOT_TESTED}{why}"

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -35,6 +36,7 @@ _IMPLIED = ("font-family", "stroke-dashoffset: 0")
 """What is said once of a whole drawing, or is so unsaid."""
 _CLIPPED = re.compile(r'clip-path="url\(#(p[0-9a-f]{10})\)"')
 _CLIP = re.compile(r'(?<=url\(#)p[0-9a-f]{10}(?=\))|(?<=<clipPath id=")p[0-9a-f]{10}(?=")')
+_PANEL = re.compile(r"axes_\d+$")
 _TOKEN = re.compile(r"[A-Za-z]|-?\d*\.?\d+(?:e-?\d+)?")
 
 
@@ -59,33 +61,65 @@ def written(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def inline(svg: str, *, name: str, title: str) -> str:
-    """Return an SVG file as a small element that can stand in a page beside others.
+def bands(figure: Figure) -> tuple[float, ...]:
+    """Return between which heights panels lie that stand below one another, as shares from above, first 0 and last 1.
+
+    A figure drawn by `standalone` is asked. One whose panels, or whose legend, belong to several rows has one band.
+    """
+    spans = [axes.get_tightbbox() for axes in figure.axes]
+    boxes = sorted((box.y0, box.y1) for box in spans if box is not None)[::-1]
+    apart = all(lower[1] <= upper[0] + 1 for upper, lower in pairwise(boxes))
+    if not apart or figure.legends or figure.subfigs:
+        return 0.0, 1.0
+    height = figure.bbox.height
+    return 0.0, *(1 - (upper[0] + lower[1]) / 2 / height for upper, lower in pairwise(boxes)), 1.0
+
+
+def inline(svg: str, *, name: str, title: str, cut: tuple[float, ...] = (0.0, 1.0)) -> str:
+    """Return an SVG file as a small element that can stand in a page beside others, or as one for each of its bands.
 
     Its ids are its own, by a hash of its name; its global style and fixed size are gone, its ink follows the page's
     text colour, and it has a title for those who do not see it. Coordinates are rounded to what can be seen, and what
     is said of many marks is said once: declarations are classes, named by their hash, so that figures may share them.
+    cut: where it is cut into bands, so that a printed page may end between two panels.
     """
     root = ElementTree.fromstring(svg.replace(style.INK, "currentColor"))  # noqa: S314 drawn here, by matplotlib
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
         element.attrib = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+    _split(root, len(cut) - 1)
     _prune(root)
     _rename(root, _key(name, 4))
     _round(root, _PLACES)
     _gather(root)
     rules = _classes(root)
-    label = f"{name}-title"
-    root.attrib = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": root.get("viewBox", "")}
-    root.attrib |= {"role": "img", "aria-labelledby": label, "font-family": _FONTS}
-    heading = ElementTree.Element("title", {"id": label})
-    heading.text = title
-    root.insert(0, heading)
     if rules:
         sheet = ElementTree.Element("style")
         sheet.text = "".join(f".{key}{{{rules[key]}}}" for key in sorted(rules))
-        root.insert(1, sheet)
-    return ElementTree.tostring(root, encoding="unicode")
+        root[0].insert(0, sheet)
+    places = [float(place) for place in root.get("viewBox", "").split()]
+    for number, (part, (top, bottom)) in enumerate(zip(root, pairwise(cut), strict=True), start=1):
+        of = f", part {number} of {len(root)}" if len(root) > 1 else ""
+        label = f"{name}-title" + (f"-{number}" if of else "")
+        view = (places[0], places[1] + top * places[3], places[2], (bottom - top) * places[3])
+        part.attrib = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": " ".join(map(_short, view))}
+        part.attrib |= {"role": "img", "aria-labelledby": label, "font-family": _FONTS}
+        heading = ElementTree.Element("title", {"id": label})
+        heading.text = f"{title}{of}"
+        part.insert(0, heading)
+    return "".join(ElementTree.tostring(part, encoding="unicode") for part in root)
+
+
+def _split(root: ElementTree.Element, parts: int) -> None:
+    """Put what is drawn into one `svg` for each part: a panel in its own, all else in the first."""
+    found = [ElementTree.Element("svg") for _ in range(parts)]
+    figure = root.find("g[@id='figure_1']")
+    panels = [] if figure is None or parts == 1 else [each for each in figure if _PANEL.match(each.get("id", ""))]
+    for panel, part in zip(panels[1:], found[1:], strict=True):
+        figure.remove(panel)  # type: ignore[union-attr]
+        part.append(panel)
+    found[0].extend(root)
+    root[:] = found
 
 
 @contextmanager

@@ -388,7 +388,9 @@ TABLES: Mapping[str, Definition] = {
         _atoms,
     ),
     "arms": (
-        "Arms of each hypothesis. Intervals: 95 % Student-t over seeds, unadjusted, descriptive.",
+        "Arms of each hypothesis: the mean of all cells of an arm that count. Intervals: 95 % Student-t over seeds, "
+        "unadjusted, descriptive. θ of a factor uses level means adjusted for the other factors, over the cells that "
+        "can be compared.",
         "verdicts",
         (
             Column("atom", "Atom", share=0.12),

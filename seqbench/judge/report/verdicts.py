@@ -1,6 +1,7 @@
 """From a study to the verdicts of all claims; the same records in any order give the same verdicts."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,8 +11,10 @@ from seqbench.judge import stats, table
 from seqbench.judge.claims import CLAIMS
 from seqbench.judge.claims.base import (
     AtomVerdict,
+    Case,
     ClaimModule,
     ClaimVerdict,
+    SubVerdict,
     conclude,
     interval,
     not_preregistered,
@@ -54,11 +57,19 @@ def judge_tables(study: Study, tables: Tables) -> tuple[ClaimVerdict, ...]:
     levels: dict[str, dict[str, AtomLevels]] = {case.name: {} for case in cases}
     for (case, part), *pair in zip(family, support, contradict, strict=True):
         levels[case.name][part] = AtomLevels(*pair)
-    found = {case.name: conclude(case, levels[case.name], module_of(case.name)) for case in cases}
+    found = {case.name: _concluded(case, levels[case.name], tables, study) for case in cases}
     known = built_in().claims
     others = {name: not_preregistered(name, claim) for name, claim in known.items() if name not in found}
     order = (*known, *(name for name in found if name not in known))
     return tuple((found | others)[name] for name in order)
+
+
+def _concluded(case: Case, levels: Mapping[str, AtomLevels], tables: Tables, study: Study) -> ClaimVerdict:
+    """Return a claim's verdict, its qualifications those of its hypotheses and those that lie beside them."""
+    module = module_of(case.name)
+    found = conclude(case, levels, module)
+    beside = vars(module).get("beside")
+    return replace(found, qualifications=(*found.qualifications, *beside(tables, study))) if beside else found
 
 
 def module_of(claim: str) -> ClaimModule:
@@ -108,10 +119,14 @@ def sub_verdicts_text(verdict: ClaimVerdict) -> str:
     for device in dict.fromkeys(item.device for item in verdict.sub_verdicts):
         own = [item for item in verdict.sub_verdicts if item.device == device]
         if any(item.ran for item in own):
-            found += [f"{item.phase} on {device.upper()} {item.verdict.value}" for item in own]
+            found += [f"{item.phase} on {device.upper()} {item.verdict}{_mixed(item)}" for item in own]
         else:
             found.append(f"{device.upper()} {Verdict.NOT_TESTED.value}")
     return f"By phase: {'; '.join(found)}." if found else ""
+
+
+def _mixed(item: SubVerdict) -> str:
+    return f" ({item.mixture})" if item.mixture else ""
 
 
 def _claim_json(verdict: ClaimVerdict) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 
 from seqbench.errors import StoreError, UsageError
 from seqbench.judge import table
-from seqbench.judge.figures import FIGURES, crossover_map, memory_by_length, style, verdict_overview
-from seqbench.judge.report import build, flips, svg, verdicts
+from seqbench.judge.figures import FIGURES, base, crossover_map, memory_by_length, style, verdict_overview
+from seqbench.judge.report import build, cite, flips, svg, verdicts
 from seqbench.judge.rules import Verdict
 from seqbench.record import Measurement, Sample
 
@@ -169,6 +169,66 @@ def test_inline_drawings_take_the_pages_ink():
     )
 
 
+def _panels(count):
+    with base.styled():
+        figure, axes = base.panels(count, height=2.0)
+        for number, axis in enumerate(axes):
+            axis.plot([0, 1], [0, 1], label=f"line of panel {number}")
+            axis.set(title=f"panel {number}", xlabel="x")
+            base.legend(axis)
+    return figure
+
+
+def test_a_drawing_is_cut_between_its_panels():
+    """Each panel is an `svg` of its own with its texts in its frame, so that a printed page may end between two."""
+    figure = _panels(3)
+    file = svg.standalone(figure)
+    parts = svg.inline(file, name="f", title="T", cut=svg.bands(figure)).split("</svg>")[:-1]
+    assert [re.findall(r"panel (\d)<", part) for part in parts] == [["0", "0"], ["1", "1"], ["2", "2"]]
+    assert [part.count(f"T, part {number} of 3") for number, part in enumerate(parts, start=1)] == [1, 1, 1]
+    views = [[float(text) for text in re.search(r'viewBox="(.*?)"', part)[1].split()] for part in parts]
+    whole = [float(text) for text in re.search(r'viewBox="(.*?)"', file)[1].split()]
+    assert [view[1] + view[3] for view in views] == pytest.approx(
+        [*(view[1] for view in views[1:]), whole[3]], abs=0.01
+    )
+    one = _panels(1)
+    assert svg.inline(svg.standalone(one), name="f", title="T", cut=svg.bands(one)).count("<svg") == 1
+
+
+def test_panels_beside_each_other_are_not_cut():
+    """Where a row has two panels, or a legend belongs to several, the drawing stays whole."""
+    with base.styled():
+        figure = Figure(figsize=(4, 4), layout="constrained")
+        figure.subplots(2, 2)
+    svg.standalone(figure)
+    assert svg.bands(figure) == (0.0, 1.0)
+
+
+def test_the_legend_lies_below_its_panel_within_the_drawing():
+    """No legend takes width from its panel or leaves the frame; the drawing grows by what it needs."""
+    figure = _panels(2)
+    svg.standalone(figure)
+    for axis in figure.axes:
+        box = axis.get_legend().get_window_extent()
+        assert box.y1 < axis.get_window_extent().y0
+        assert (box.x0 >= 0, box.x1 <= figure.bbox.width, box.y0 >= 0) == (True, True, True)
+    assert figure.get_figheight() > 4.0
+
+
+def test_a_figure_is_drawn_when_it_is_asked_for(report, monkeypatch):
+    """Who cites a figure needs its data alone: nothing is drawn."""
+
+    def drawn(_figure):
+        raise AssertionError("drawn")
+
+    monkeypatch.setattr(svg, "standalone", drawn)
+    study = studies.study(("C8",))
+    found = build.build(study, studies.contents(study))
+    assert "sha256" in cite.cite(found, "fig-bits_by_model", form="markdown")
+    with pytest.raises(AssertionError, match=r"^drawn$"):
+        build.page(found)
+
+
 def test_rounding_keeps_places_and_drops_what_cannot_be_seen():
     """Lines become relative to rounded places, so that errors do not add up; a step below a tenth is no step."""
     assert svg.rounded_path("M 0.04 10 L 1.06 10 L 1.07 10 L 2.12 9.5 z", 1) == "M0 10l1.1 0 1-.5z"
@@ -218,7 +278,7 @@ def test_models_have_names_for_people():
 
 
 def test_variants_of_a_family_differ_without_colour():
-    """Every pair of quick's recurrent variants differs in marker or line."""
+    """Every pair of quick's recurrent variants differs in marker, line or fill; each gain has a line of its own."""
     models = [
         *studies.SWEEP,
         "rnn",
@@ -227,8 +287,9 @@ def test_variants_of_a_family_differ_without_colour():
         "rnn@init=orthogonal",
         studies.IRNN,
     ]
-    looks = [(style.look(model).marker, style.look(model).line) for model in models]
-    assert len(set(looks)) == len(looks)
+    looks = [style.look(model) for model in models]
+    assert len({(look.marker, look.line, look.fill) for look in looks}) == len(looks)
+    assert len({style.look(model).line for model in studies.SWEEP}) == len(studies.GAINS)
 
 
 def test_the_own_suite_of_an_author_is_never_confirmatory():
@@ -267,10 +328,12 @@ def test_names_that_drawing_libraries_read_as_commands_stay_text():
 
 def test_models_are_shown_across_tasks_where_there_are_several(page):
     """A descriptive table with the solve rate beside the IQM, that says what it does not speak of."""
-    table = page.partition('<table id="across-tasks">')[2].partition("</table>")[0]
+    table = page.partition('<table id="across-tasks" class="stack">')[2].partition("</table>")[0]
     assert "Across tasks, descriptive" in table
     assert "nothing here speaks of all tasks" in table
-    assert re.search(r"<th scope=\"row\"><bdi>RNN tanh</bdi></th><td class=\"number\">6</td>", table)
+    assert re.search(
+        r"<th scope=\"row\"><bdi>RNN tanh</bdi></th><td class=\"number\" data-label=\"Tasks\">6</td>", table
+    )
     assert re.search(r"\d+ of \d+</td>", table)
 
 
@@ -409,8 +472,8 @@ def test_what_lacks_records_is_shown_pale():
     report = build.build(study, studies.contents(study, drop=lambda cell: cell.model == "gru" and cell.seed == 1001))
     drawing = next(item for item in report.figures if item.name == "bits_by_model")
     assert (drawing.missing, drawing.planned) == (1, 12)
-    assert "GRU (unfinished) (n = 2)" in drawing.element
-    assert "RNN tanh (n = 3)" in drawing.element
+    assert "GRU (unfinished) (n = 2)" in drawing.drawn.element
+    assert "RNN tanh (n = 3)" in drawing.drawn.element
     page = build.page(report)
     assert '<figure id="fig-bits_by_model" class="partial">' in page
     assert "Unfinished: 1 of 12 planned cells have no record yet" in page
@@ -477,7 +540,9 @@ def test_model_cards_tell_sizes_and_costs(report):
     row = next(row for row in report.models if row["model"] == "rnn")
     assert {"parameters", "flops_per_token", "state_bytes", "implementation", "matched"} <= set(row)
     cards = build.page(replace(report, models=({**row, "flops_per_token": 1234567.0, "state_bytes": None},)))
-    assert '<td class="number">1 234 567</td><td class="number">–</td>' in cards
+    assert re.search(
+        r'data-label="FLOP per token">1.234.567</td><td class="number" data-label="State \(byte\)">–</td>', cards
+    )
 
 
 def test_figures_are_written_in_other_formats_when_asked(tmp_path):

@@ -271,8 +271,8 @@ def test_the_page_tells_the_rates(ran):
     assert (row["robust_width"], row["grid"]) == (made.robust_width, 3)
     assert row["expected_best"] == pytest.approx(tuning.expected_best(made.losses, 4))
     page = build.page(report)
-    assert '<table id="learning-rates">' in page
-    assert f"{made.rate:.3g}" in page.split('<table id="learning-rates">')[1].split("</table>")[0]
+    assert '<table id="learning-rates" class="stack">' in page
+    assert f"{made.rate:.3g}" in page.split('<table id="learning-rates" class="stack">')[1].split("</table>")[0]
 
 
 @pytest.mark.parametrize("task", ["recall", "chronicle", "text"])
