@@ -108,7 +108,8 @@ def untested(study: Study) -> dict[tuple[str, str], str]:
 def _kinds(study: Study) -> _Kinds:
     """Return one cell of every kind, which all arms take or leave alike, by task."""
     found: dict[tuple[object, ...], tuple[Cell, Groups]] = {}
-    for entry, groups in plan.demanded(study.model_copy(update={"fit": None})):
+    whole = study if study.fit is None else study.model_copy(update={"fit": None})
+    for entry, groups in plan.demanded(whole):
         cell = entry.cell
         size = (cell.width, cell.layers, cell.batch, cell.threads)
         if not entry.trial:
