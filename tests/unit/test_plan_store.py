@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from seqbench import cards, plan, record, store, suite
+from seqbench import cards, outline, plan, record, store, suite
 from seqbench.cell import TimingConfig, TrainConfig
 from seqbench.costs import Costs
 from seqbench.errors import InvalidInput, StoreError, StudyLocked, StudyMismatch, UnknownName, UsageError
@@ -108,8 +108,8 @@ def test_the_cost_of_a_cell_is_what_it_took_before():
     """Stored records of this machine beat the model; other machines' records do not count."""
     study = study_of(group_of())
     (planned,) = plan.planned(study)
-    known = Costs.of([record_of(planned, study)], machine="m1")
-    elsewhere = Costs.of([record_of(planned, study)], machine="m2")
+    known = Costs.of([outline.of(record_of(planned, study))], machine="m1")
+    elsewhere = Costs.of([outline.of(record_of(planned, study))], machine="m2")
     assert (known.seconds(planned.cell), elsewhere.seconds(planned.cell)) == (2.0, 0.05)
 
 
