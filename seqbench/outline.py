@@ -70,7 +70,7 @@ _HEAD = re.compile(
 )
 _TAIL = re.compile(
     rb'\n "learning_rate": (?P<rate>.*),\n "environment": (?P<environment>\{\n' + _LINES + rb" \}),"
-    rb'\n "wall_seconds": (?P<seconds>.*),\n "finished": (?P<finished>.*),\n "error": .*'
+    rb'\n "wall_seconds": (?P<seconds>.*),\n "finished": (?P<finished>.*),\n "error": (?:null|".*")'
 )
 _FACTS = TypeAdapter(
     tuple[str | None, Status, float | None, Annotated[float, Field(ge=0, allow_inf_nan=False)], str],
