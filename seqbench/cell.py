@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -386,8 +386,28 @@ def fingerprint(
     That is the cell, its task card (as canonical JSON), the corpus, the source of an own model file and of one that the
     cell is matched to, the measurement version, and the fingerprints of the trials that its learning rate is found by.
     """
+    of_seed = fingerprint_by_seed(
+        cell,
+        card=card,
+        corpus_sha256=corpus_sha256,
+        model_sha256=model_sha256,
+        reference_sha256=reference_sha256,
+        trials=trials,
+    )
+    return of_seed(cell.seed)
+
+
+def fingerprint_by_seed(
+    cell: Cell,
+    *,
+    card: str,
+    corpus_sha256: str | None,
+    model_sha256: str | None,
+    reference_sha256: str | None,
+    trials: Sequence[str],
+) -> Callable[[int], str]:
+    """Return what gives the `fingerprint` of this cell at any seed: thousands of cells differ in nothing else."""
     parts: dict[str, object] = {
-        "cell": cell.model_dump(mode="json", exclude_none=True),  # so that a new optional field orphans no record
         "corpus": corpus_sha256,
         "model": model_sha256,
         "measurement": MEASUREMENT_VERSION,
@@ -396,9 +416,22 @@ def fingerprint(
         parts["reference"] = reference_sha256
     if trials:
         parts["trials"] = list(trials)
-    # Of these keys "card" sorts first; its text is given, as it is the same for thousands of cells.
-    whole = f'{{"card":{card},{canonical_json(parts)[1:]}'
-    return hashlib.sha256(whole.encode()).hexdigest()
+    # The canonical JSON of all, in pieces: its keys are sorted, so that "card" and "cell" come before the parts, and of
+    # a cell's fields "layers" always before the seed and "task" after it.
+    fields = cell.model_dump(mode="json", exclude_none=True, exclude={"seed"})  # a new optional one orphans no record
+    before, after = (
+        canonical_json({name: value for name, value in fields.items() if (name < "seed") is first})
+        for first in (True, False)
+    )
+    begun = hashlib.sha256(f'{{"card":{card},"cell":{before[:-1]},"seed":'.encode())
+    rest = f",{after[1:]},{canonical_json(parts)[1:]}".encode()
+
+    def of_seed(seed: int) -> str:
+        digest = begun.copy()
+        digest.update(b"%d" % seed + rest)
+        return digest.hexdigest()
+
+    return of_seed
 
 
 def canonical_json(value: object) -> str:

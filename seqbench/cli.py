@@ -148,7 +148,7 @@ def plan(
     study = _study(suite, corpus=corpus, split=split, tasks=tasks, development=development)
     if results:
         study = store.as_fitted(results, study)
-    accepted = (store.contents(results) if results else store.Contents((), ())).accepted()
+    accepted = store.outlines(results).accepted() if results else {}
     costs = Costs.of(accepted.values(), machine=machine_of("cpu"))
     lines = summing.summary(study, accepted, costs=costs)
     if as_json:
@@ -180,9 +180,9 @@ def status(
 
     study = store.open_study(results)
     if as_json:
-        terminal.listing(summing.progress(planning.planned(study), store.contents(results).accepted()), as_json=True)
+        terminal.listing(summing.progress(planning.planned(study), store.outlines(results).accepted()), as_json=True)
         return
-    view = following.View(planning.planned(study), read=lambda: store.contents(results), workers=workers)
+    view = following.View(planning.planned(study), read=lambda: store.outlines(results), workers=workers)
     terminal.follow(view.look, seconds=3.0, done=lambda: not watch or view.complete)
     _print_left_out(study)
     for item in view.held.broken:
@@ -560,7 +560,7 @@ def _finish(results: Path) -> None:
     from seqbench import plan as planning
     from seqbench import store, terminal
 
-    lacking = store.missing(planning.planned(store.open_study(results)), store.contents(results))
+    lacking = store.missing(planning.planned(store.open_study(results)), store.outlines(results))
     if lacking:
         terminal.say(f"without a record: {terminal.count(len(lacking), 'cell')}; the same command goes on")
         raise typer.Exit(INCOMPLETE)

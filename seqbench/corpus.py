@@ -178,8 +178,13 @@ def _raise(error: OSError) -> None:
 
 
 def _not_readable(name: str, error: OSError) -> CorpusError:
-    shown = name if len(name) <= 60 else f"{name[:60]}…"
-    return CorpusError(f"{shown} cannot be read ({error.strerror}); check its name and permissions")
+    return CorpusError(f"{shown(name)} cannot be read ({error.strerror}); check its name and permissions")
+
+
+def shown(name: str) -> str:
+    """Return the name of a file as it may stand in a line: printable, and at most 60 characters of it."""
+    plain = name if name.isprintable() else name.encode("unicode_escape").decode()
+    return plain if len(plain) <= 60 else f"{plain[:60]}…"
 
 
 def _known(name: str, table: Mapping[str, object]) -> KnownCorpus:

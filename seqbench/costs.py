@@ -8,8 +8,8 @@ from typing import Literal
 
 from seqbench import tuning, variant
 from seqbench.cell import Cell, TimingConfig, TrainConfig
+from seqbench.outline import Outline
 from seqbench.plan import Planned
-from seqbench.record import Record
 
 Source = Literal["measured", "timed", "model"]
 
@@ -29,12 +29,12 @@ class Costs:
     device: str = "cpu"
 
     @classmethod
-    def of(cls, records: Iterable[Record], *, machine: str, device: str = "cpu") -> "Costs":
+    def of(cls, held: Iterable[Outline], *, machine: str, device: str = "cpu") -> "Costs":
         """Return the costs that records of a machine show; a contended panel took its time, too."""
         times: dict[tuple[object, ...], list[float]] = {}
-        for entry in records:
-            if entry.environment.machine == machine and entry.status in ("ok", "unsolved", "contended"):
-                times.setdefault(kind_of(entry.cell), []).append(entry.wall_seconds)
+        for entry in held:
+            if entry.machine == machine and entry.status in ("ok", "unsolved", "contended"):
+                times.setdefault(kind_of(entry.pattern), []).append(entry.wall_seconds)
         return cls({key: sum(values) / len(values) for key, values in times.items()}, device=device)
 
     def timed(self, steps: Iterable[tuple[Cell, float]]) -> "Costs":

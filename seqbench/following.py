@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seqbench.costs import Costs
+from seqbench.outline import Outline
 from seqbench.plan import Planned
-from seqbench.record import Record
-from seqbench.store import Contents
+from seqbench.store import Outlines
 from seqbench.summary import progress, time_left
 
 
@@ -20,12 +20,12 @@ class View:
     """
 
     entries: Sequence[Planned]
-    read: Callable[[], Contents]
+    read: Callable[[], Outlines]
     workers: int | None = None
     clock: Callable[[], float] = time.monotonic
-    held: Contents = field(default_factory=lambda: Contents((), ()))
+    held: Outlines = field(default_factory=lambda: Outlines((), (), {}))
     _first: tuple[float, int] | None = None
-    _accepted: Mapping[str, Record] = field(default_factory=dict)
+    _accepted: Mapping[str, Outline] = field(default_factory=dict)
 
     def look(self) -> tuple[list[dict[str, object]], str]:
         """Return cells by status, and a line with what is left, the rate and the time that the rest takes."""
@@ -55,4 +55,4 @@ class View:
         last = max(self._accepted.values(), key=lambda entry: entry.finished, default=None)
         if last is None:
             return "", "cpu"
-        return last.environment.machine, "cpu" if last.environment.device == "cpu" else "cuda"
+        return last.machine, "cpu" if last.device == "cpu" else "cuda"

@@ -1,7 +1,7 @@
 """From a suite to a study: which cells would run, and what is left out and why."""
 
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from seqbench import cards, corpus, preregistration, registry, tuning, variant
 from seqbench import suite as suites
 from seqbench.cards import TaskCard
-from seqbench.cell import MEASUREMENT_VERSION, Cell, RateRule, canonical_json, fingerprint, model_name
+from seqbench.cell import MEASUREMENT_VERSION, Cell, RateRule, canonical_json, fingerprint_by_seed, model_name
 from seqbench.errors import InvalidInput, UsageError
 from seqbench.preregistration import Preregistration
 from seqbench.record import CorpusFacts
@@ -146,8 +146,9 @@ def study(
     UsageError for an own model that is absolute or not there.
     """
     found = {group.task: cards.find(group.task, extra_cards) for group in suite.parts}
+    model_names, probe_names = known_models.names(), known_probes.names()  # once: each asks all that is installed
     for group in suite.parts:
-        _check_group(group, found[group.task], known_models, known_probes)
+        _check_group(group, found[group.task], model_names, probe_names)
         if wrong := _misfit(group, found[group.task], text):
             raise InvalidInput(wrong)
     used = _fixed(preregistration.installed(), suite)
@@ -203,11 +204,11 @@ def _demanded(study: Study) -> tuple[tuple[Planned, frozenset[str]], ...]:
     @cache
     def trials_of(rule: RateRule, model: str, name: str) -> tuple[Planned, ...]:
         grid = [
-            Planned(cell, _fingerprint(study, cell, content[cell.task]), name, trial=True)
+            Planned(cell, _fingerprints(study, cell, content[cell.task])(cell.seed), name, trial=True)
             for cell in tuning.grid(rule, model)
         ]
         further = [
-            Planned(cell, _fingerprint(study, cell, content[cell.task], trials=grid), name, trial=True)
+            Planned(cell, _fingerprints(study, cell, content[cell.task], trials=grid)(cell.seed), name, trial=True)
             for cell in tuning.extensions(rule, model)
         ]
         return (*grid, *further)
@@ -219,16 +220,21 @@ def _demanded(study: Study) -> tuple[tuple[Planned, frozenset[str]], ...]:
     for group in study.suite.groups:
         if _why_left_out(study, group):
             continue
-        for cell in _cells(study, group):
-            if _excluded(cell, study.suite.exclude):
-                continue
-            needed = trials_of(cell.rate, cell.model, str(group.tuning)) if cell.rate else ()
-            trials |= {entry.fingerprint: entry for entry in needed if entry.fingerprint not in trials}
-            entry = Planned(cell, _fingerprint(study, cell, content[cell.task], trials=needed), group.name)
-            found.setdefault(entry.fingerprint, entry)
-            for each in (*needed, entry):
-                before = groups.get(each.fingerprint)
-                groups[each.fingerprint] = one[group.name] if before is None else before | one[group.name]
+        patterns = []
+        for pattern in _patterns(study, group):
+            needed = trials_of(pattern.rate, pattern.model, str(group.tuning)) if pattern.rate else ()
+            patterns.append((pattern, _fingerprints(study, pattern, content[pattern.task], trials=needed), needed))
+        for seed in _seeds(study, group):
+            for pattern, of_seed, needed in patterns:
+                cell = _at(pattern, seed)
+                if study.suite.exclude and _excluded(cell, study.suite.exclude):
+                    continue
+                entry = Planned(cell, of_seed(seed), group.name)
+                found.setdefault(entry.fingerprint, entry)
+                trials |= {each.fingerprint: each for each in needed if each.fingerprint not in trials}
+                for each in (*needed, entry):
+                    before = groups.get(each.fingerprint)
+                    groups[each.fingerprint] = one[group.name] if before is None else before | one[group.name]
     entries = (*trials.values(), *found.values())
     return tuple((entry, groups[entry.fingerprint]) for entry in entries)
 
@@ -257,11 +263,11 @@ def left_out(study: Study) -> tuple[LeftOut, ...]:
     """Return the parts of the suite that will not run, with the reason of each."""
     result = []
     for group in study.suite.groups:
-        cells = list(_cells(study, group))
-        excluded = sum(_excluded(cell, study.suite.exclude) for cell in cells)
         if why := _why_left_out(study, group):
-            result.append(LeftOut(group.name, len(cells), why))
-        elif excluded:
+            result.append(LeftOut(group.name, group.cells, why))
+        elif study.suite.exclude and (
+            excluded := sum(_excluded(cell, study.suite.exclude) for cell in _cells(study, group))
+        ):
             result.append(LeftOut(group.name, excluded, "excluded by the suite"))
     return tuple(result)
 
@@ -271,16 +277,14 @@ def needs_corpus(card: TaskCard) -> bool:
     return card.generator == "text"
 
 
-def _check_group(
-    group: Group, card: TaskCard, known_models: registry.Registry, known_probes: registry.Registry
-) -> None:
+def _check_group(group: Group, card: TaskCard, models: Sequence[str], probes: Sequence[str]) -> None:
     for name in _names(group):
-        if not registry.is_path(name) and name not in known_models.names():
-            raise registry.unknown("model", name, known_models.names())
-    if group.probe is not None and group.probe not in known_probes.names():
-        raise registry.unknown("probe", group.probe, known_probes.names())
-    if card.scored_by not in ("none", *known_probes.names()):
-        raise registry.unknown(f"probe that scores {group.task}", card.scored_by, ("none", *known_probes.names()))
+        if not registry.is_path(name) and name not in models:
+            raise registry.unknown("model", name, models)
+    if group.probe is not None and group.probe not in probes:
+        raise registry.unknown("probe", group.probe, probes)
+    if card.scored_by not in ("none", *probes):
+        raise registry.unknown(f"probe that scores {group.task}", card.scored_by, ("none", *probes))
     if needs_corpus(card):
         for name in (*card.params, *group.params):
             if name != "split":
@@ -371,7 +375,8 @@ def _as_written(study: Study) -> tuple[Cell, ...]:
     found: dict[tuple[str, int, str], Cell] = {}
     for group in study.suite.groups:
         if not _why_left_out(whole, group):
-            for cell in _cells(whole, group):
+            cells = _cells(whole, group) if study.suite.exclude else _patterns(whole, group)
+            for cell in cells:
                 if not _excluded(cell, study.suite.exclude):
                     found.setdefault((group.name, cell.length, cell.model), cell)
     return tuple(found.values())
@@ -402,12 +407,25 @@ def _why_left_out(study: Study, group: Group) -> str:
 
 
 def _cells(study: Study, group: Group) -> Iterator[Cell]:
+    patterns = _patterns(study, group)
+    for seed in _seeds(study, group):
+        yield from (_at(pattern, seed) for pattern in patterns)
+
+
+def _patterns(study: Study, group: Group) -> tuple[Cell, ...]:
+    """Return the cells of a group at its first seed: what is valid for the first and the last is for all between."""
+    seeds = _seeds(study, group)
+    _cell(study, group, group.models[0], group.lengths[0], seeds[-1])
+    return tuple(_cell(study, group, model, length, seeds[0]) for length in group.lengths for model in group.models)
+
+
+def _seeds(study: Study, group: Group) -> range:
     first = _first_seed(study.preregistration, development=study.development)
-    _cell(study, group, group.models[0], group.lengths[0], first + group.seeds - 1)
-    patterns = [_cell(study, group, model, length, first) for length in group.lengths for model in group.models]
-    for seed in range(first, first + group.seeds):  # what is valid for the first and the last is for all between
-        for pattern in patterns:
-            yield pattern if seed == first else pattern.model_copy(update={"seed": seed})
+    return range(first, first + group.seeds)
+
+
+def _at(pattern: Cell, seed: int) -> Cell:
+    return pattern if seed == pattern.seed else pattern.model_copy(update={"seed": seed})
 
 
 def _cell(study: Study, group: Group, model: str, length: int, seed: int) -> Cell:
@@ -462,11 +480,12 @@ def _excluded(cell: Cell, rules: Sequence[Exclusion]) -> bool:
     return any(all(getattr(cell, key) == value for key, value in rule.given().items()) for rule in rules)
 
 
-def _fingerprint(study: Study, cell: Cell, card: str, *, trials: Sequence[Planned] = ()) -> str:
+def _fingerprints(study: Study, cell: Cell, card: str, *, trials: Sequence[Planned] = ()) -> Callable[[int], str]:
+    """Return what gives the fingerprint of a cell of the study at any seed."""
     corpus = study.corpus.sha256 if study.corpus and needs_corpus(study.cards[cell.task]) else None
     own = study.own_models.get(variant.parse(cell.model).name)
     reference = study.own_models.get(variant.parse(cell.match.model).name) if cell.match else None
-    return fingerprint(
+    return fingerprint_by_seed(
         cell,
         card=card,
         corpus_sha256=corpus,

@@ -131,7 +131,8 @@ def untested(study: Study) -> dict[tuple[str, str], str]:
 def _kinds(study: Study) -> _Kinds:
     """Return one cell of every kind, which all arms take or leave alike, by task."""
     found: dict[tuple[object, ...], tuple[Cell, Groups]] = {}
-    for entry, groups in plan.demanded(study.model_copy(update={"fit": None})):
+    whole = study if study.fit is None else study.model_copy(update={"fit": None})
+    for entry, groups in plan.demanded(whole):
         if not entry.trial:
             found.setdefault((_kind(entry.cell), groups), (entry.cell, groups))
     by_task: dict[str, tuple[tuple[Cell, Groups], ...]] = {}

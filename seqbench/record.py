@@ -30,6 +30,7 @@ LARGEST_FILE_BYTES = 64 * 2**20
 Status = Literal["ok", "diverged", "unsolved", "timeout", "oom", "crashed", "contended", "structural", "error"]
 Lane = Literal["exclusive", "shared"]
 
+_END = b"\n}\n"
 _SEAL = ',\n "sha256": "{}"\n}}\n'
 _SEALED = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\n\Z')
 
@@ -254,6 +255,11 @@ class Record(BaseModel):
     finished: str
     error: str | None = None
 
+    @property
+    def machine(self) -> str:
+        """Return the machine that it was made on."""
+        return self.environment.machine
+
     def measured(self, name: str) -> Measurement | None:
         """Return the measurement of this name, or None."""
         return next((measurement for measurement in self.measurements if measurement.name == name), None)
@@ -279,7 +285,7 @@ def to_json(record: Record) -> bytes:
 
 def sealed(content: bytes) -> bytes:
     """Return the file content of a record with its own sha256 as the last entry, by which an edit is found out."""
-    return content.removesuffix(b"\n}\n") + _SEAL.format(hashlib.sha256(content).hexdigest()).encode()
+    return content.removesuffix(_END) + _SEAL.format(hashlib.sha256(content).hexdigest()).encode()
 
 
 def from_json(content: bytes, *, source: str) -> Record:
@@ -287,14 +293,27 @@ def from_json(content: bytes, *, source: str) -> Record:
 
     Raises CorruptRecord when it is no record, one of a newer schema, or one whose seal does not fit.
     """
-    if (seal := _SEALED.search(content, max(0, len(content) - 100))) is not None:
-        content = content[: seal.start()] + b"\n}\n"
-        if hashlib.sha256(content).hexdigest().encode() != seal[1]:
-            raise CorruptRecord(f"{source}: {_EDITED}")
+    if (end := seal_of(content, source=source)) is not None:
+        content = content[:end] + _END
     try:
         return Record.model_validate_json(content)
     except ValidationError as error:
         raise CorruptRecord(f"{source}: {_reason(content, error)}") from error
+
+
+def seal_of(content: bytes, *, source: str) -> int | None:
+    """Return where in a file's content the seal begins, which fits what stands before it; None where there is no seal.
+
+    Raises CorruptRecord when it does not fit.
+    """
+    seal = _SEALED.search(content, max(0, len(content) - 100))
+    if seal is None:
+        return None
+    digest = hashlib.sha256(memoryview(content)[: seal.start()])
+    digest.update(_END)
+    if digest.hexdigest().encode() != seal[1]:
+        raise CorruptRecord(f"{source}: {_EDITED}")
+    return seal.start()
 
 
 _EDITED = "edited since it was written (its sha256 does not fit); restore it, or move it away and run again"

@@ -1,24 +1,26 @@
 """A study folder: `study.json` and one immutable JSON file per attempt; atomic, append-only, resumable."""
 
+import errno
 import gc
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from seqbench import plan, record, tuning
+from seqbench import outline, plan, record, tuning
 from seqbench.cell import Cell
 from seqbench.errors import CorruptRecord, StoreError, StudyLocked, StudyMismatch
+from seqbench.outline import Outline
 from seqbench.plan import Planned, Study
 from seqbench.record import Environment, Record, Status
 
@@ -30,6 +32,9 @@ _ATTEMPT = re.compile(r"(L[0-9]{5,8}-s[0-9]{1,10}(?:-[a-z][a-z0-9_]*)?-[0-9a-f]{
 """The name of an attempt's file without its suffix: what was measured, and which attempt it is."""
 
 
+Entry = TypeVar("Entry", Record, Outline)
+
+
 @dataclass(frozen=True, slots=True)
 class Broken:
     """A file in the study folder that is not a valid record; it is never used."""
@@ -39,41 +44,82 @@ class Broken:
 
 
 @dataclass(frozen=True)
-class Contents:
-    """What a study folder holds: every valid record with its file, a cell's attempts in order, and the broken files."""
+class Held(Generic[Entry]):
+    """What a study folder holds: every valid record with its file, a cell's attempts in order, and the broken files.
 
-    records: tuple[tuple[str, Record], ...]
+    Abstract: `Contents` are the records themselves, `Outlines` what planning needs of them.
+    """
+
+    records: tuple[tuple[str, Entry], ...]
     broken: tuple[Broken, ...]
 
-    def accepted(self) -> Mapping[str, Record]:
+    def accepted(self) -> Mapping[str, Entry]:
         """Return the accepted record of every cell, by fingerprint.
 
         On each machine that is the last attempt, by number and then by when it finished; of several machines' it is
-        the one that finished last. Names of folders decide nothing.
+        the one that finished last. Names of folders decide nothing. Cells that were timed together have their records
+        from one machine, as ratios are of one panel's rounds: that with the most of them and, among equals, the one
+        that finished last.
         """
         return self._accepted
 
     @cached_property
-    def _accepted(self) -> Mapping[str, Record]:
-        found: dict[str, Record] = {}
-        for (fingerprint, _), entry in sorted(self.latest().items(), key=lambda item: _when(item[1])):
-            found[fingerprint] = entry
+    def _accepted(self) -> Mapping[str, Entry]:
+        return MappingProxyType({fingerprint: entry for fingerprint, (_, entry) in self.placed.items()})
+
+    @cached_property
+    def placed(self) -> Mapping[str, tuple[str, Entry]]:
+        """The accepted record of every cell and before it its file, by fingerprint."""
+        found: dict[str, tuple[str, Entry]] = {}
+        panels: dict[tuple[str, str], list[tuple[str, Entry]]] = {}
+        for (fingerprint, machine), (name, entry) in sorted(self._latest.items(), key=lambda item: _when(item[1][1])):
+            found[fingerprint] = name, entry
+            if entry.panel is not None:
+                panels.setdefault((machine, entry.panel), []).append((name, entry))
+        for members in sorted(panels.values(), key=lambda members: (len(members), _when(members[-1][1]))):
+            found.update({entry.fingerprint: (name, entry) for name, entry in members})
         return MappingProxyType(found)
 
-    def latest(self) -> dict[tuple[str, str], Record]:
+    def latest(self) -> dict[tuple[str, str], Entry]:
         """Return the last attempt at every cell on every machine, by fingerprint and machine."""
-        last: dict[tuple[str, str], tuple[int, Record]] = {}
+        return {key: entry for key, (_, entry) in self._latest.items()}
+
+    @cached_property
+    def _latest(self) -> dict[tuple[str, str], tuple[str, Entry]]:
+        last: dict[tuple[str, str], tuple[int, str, Entry]] = {}
         for name, entry in self.records:
-            key, number = (entry.fingerprint, entry.environment.machine), _number(name)
+            key, number = (entry.fingerprint, entry.machine), _number(name)
             before = last.get(key)
-            if before is None or (number, entry.finished) >= (before[0], before[1].finished):
-                last[key] = number, entry
-        return {key: entry for key, (_, entry) in last.items()}
+            if before is None or (number, entry.finished) >= (before[0], before[2].finished):
+                last[key] = number, name, entry
+        return {key: (name, entry) for key, (_, name, entry) in last.items()}
+
+
+@dataclass(frozen=True)
+class Contents(Held[Record]):
+    """What a study folder holds, with everything that its records say."""
 
     def of(self, planned: Iterable[Planned]) -> dict[Cell, Record]:
         """Return the accepted record of every planned cell that has one, by cell."""
         accepted = self.accepted()
         return {entry.cell: accepted[entry.fingerprint] for entry in planned if entry.fingerprint in accepted}
+
+
+@dataclass(frozen=True)
+class Outlines(Held[Outline]):
+    """What planning needs of a study folder: the outline of every record, and by file those that were read whole."""
+
+    whole: Mapping[str, Record]
+
+    def of(self, planned: Iterable[Planned]) -> dict[Cell, Record]:
+        """Return the accepted record of every planned cell that has one and was read whole, by cell."""
+        found = ((entry.cell, self.placed.get(entry.fingerprint)) for entry in planned)
+        return {cell: self.whole[place[0]] for cell, place in found if place is not None and place[0] in self.whole}
+
+    def plus(self, brought: Mapping[str, Record]) -> "Outlines":
+        """Return these with further records, by file: what a call wrote itself, it need not read again."""
+        further = ((name, outline.of(entry)) for name, entry in brought.items())
+        return Outlines((*self.records, *further), self.broken, {**self.whole, **brought})
 
 
 def open_study(folder: Path) -> Study:
@@ -137,23 +183,53 @@ def contents(folder: Path) -> Contents:
 
     Raises StoreError when the folder cannot be read.
     """
-    records: list[tuple[str, Record]] = []
+    places: dict[str, Environment] = {}
+
+    def read(name: str, content: bytes) -> Record:
+        return _sharing(record.from_json(content, source=name), places)
+
+    return Contents(*_read_all(folder, read))
+
+
+def outlines(folder: Path, *, whole: Iterable[Planned] = ()) -> Outlines:
+    """Return the outline of every record of a study folder, and those of these cells whole; broken files as `contents`.
+
+    Raises StoreError when the folder cannot be read.
+    """
+    wanted = {_stem(entry.cell, entry.fingerprint) for entry in whole}
+    found: dict[str, Record] = {}
+
+    def read(name: str, content: bytes) -> Outline:
+        if not wanted or name.rpartition("/")[2].rpartition("-a")[0] not in wanted:
+            return outline.from_json(content, source=name)
+        found[name] = record.from_json(content, source=name)
+        return outline.of(found[name])
+
+    return Outlines(*_read_all(folder, read), found)
+
+
+def _read_all(
+    folder: Path, read: Callable[[str, bytes], Entry]
+) -> tuple[tuple[tuple[str, Entry], ...], tuple[Broken, ...]]:
+    """Return what `read` makes of every file by its name and content, and the files that hold no valid record."""
+    entries: list[tuple[str, Entry]] = []
     broken: list[Broken] = []
     try:
         names = sorted(_below(str(folder)), key=_order) if folder.exists() else []
     except OSError as error:
         raise _not_readable(folder, error) from error
-    places: dict[str, Environment] = {}
     with _uncollected():
         for name in names:
             try:
-                records.append((name, _sharing(_read(f"{folder}/{name}", name), places)))
+                entries.append((name, read(name, _content(f"{folder}/{name}", name))))
             except CorruptRecord as error:
                 broken.append(Broken(name, str(error)))
-    return Contents(tuple(records), tuple(broken))
+    return tuple(entries), tuple(broken)
 
 
-def missing(planned: Iterable[Planned], held: Contents, *, retry: Iterable[Status] = ()) -> tuple[Planned, ...]:
+def missing(
+    planned: Iterable[Planned], held: Contents | Outlines, *, retry: Iterable[Status] = ()
+) -> tuple[Planned, ...]:
     """Return the planned cells without an accepted record, and those whose status is to be tried again."""
     again = set(retry)
     done = {key for key, entry in held.accepted().items() if entry.status not in again}
@@ -391,8 +467,8 @@ def _order(name: str) -> tuple[str, int, str]:
     return f"{folder}/{found[1]}", int(found[2]), name
 
 
-def _when(entry: Record) -> tuple[str, str]:
-    return entry.finished, entry.environment.machine
+def _when(entry: Record | Outline) -> tuple[str, str]:
+    return entry.finished, entry.machine
 
 
 def _stem(cell: Cell, fingerprint: str) -> str:
@@ -400,19 +476,36 @@ def _stem(cell: Cell, fingerprint: str) -> str:
     return f"L{cell.length:05d}-s{cell.seed}{probe}-{fingerprint[:6]}"
 
 
-def _read(path: str, name: str) -> Record:
+def _content(path: str, name: str) -> bytes:
+    """Return the bytes of an attempt's file. Raises CorruptRecord when it is none, or cannot be read."""
     if _attempt(name) is None:
         raise CorruptRecord(f"{name}: not named as an attempt; move the file away")
     try:
-        facts = os.lstat(path)  # a Path for each of many files takes longer than reading them
-        if not stat.S_ISREG(facts.st_mode):  # a link may lead out of the folder, a pipe or a device has no end
-            raise CorruptRecord(f"{name}: a link or no plain file; put the record itself there")
-        if facts.st_size > record.LARGEST_FILE_BYTES:
-            raise CorruptRecord(f"{name}: larger than 64 MiB, so no record; move the file away")
-        with open(path, "rb") as file:  # noqa: PTH123
-            return record.from_json(file.read(), source=name)
+        # By descriptor: for each of many small files a Path or a file object takes longer than reading it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            return _plain(descriptor, name)
+        finally:
+            os.close(descriptor)
     except OSError as error:
+        if error.errno == errno.ELOOP:  # a link, which may lead out of the folder
+            raise CorruptRecord(f"{name}: {_NO_FILE}") from error
         raise CorruptRecord(f"{name}: cannot be read ({error.strerror}); move it away or mend it") from error
+
+
+_NO_FILE = "a link or no plain file; put the record itself there"
+
+
+def _plain(descriptor: int, name: str) -> bytes:
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):  # a pipe or a device has no end
+        raise CorruptRecord(f"{name}: {_NO_FILE}")
+    if facts.st_size > record.LARGEST_FILE_BYTES:
+        raise CorruptRecord(f"{name}: larger than 64 MiB, so no record; move the file away")
+    content = os.read(descriptor, facts.st_size + 1)
+    while len(content) < facts.st_size and (further := os.read(descriptor, facts.st_size)):
+        content += further  # the system may give less than it was asked for
+    return content
 
 
 def write_new(path: Path, content: bytes) -> None:

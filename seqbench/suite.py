@@ -91,6 +91,11 @@ class Group(BaseModel):
         """Return the width and the layers of one of the group's models; the width is the reference's where one is."""
         return _size(self, model)
 
+    @property
+    def cells(self) -> int:
+        """Return how many cells the group asks for: one for each length, model and seed."""
+        return len(self.lengths) * len(self.models) * self.seeds
+
     @field_validator("models")
     @classmethod
     def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from seqbench.costs import Costs
+from seqbench.outline import Outline
 from seqbench.plan import LeftOut, Planned, Study, left_out, planned, waves
 from seqbench.priority import Priority, priorities
-from seqbench.record import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Summary:
         return {name: value for name, value in row.items() if name not in ("task", "left_out")}
 
 
-def summary(study: Study, held: Mapping[str, Record], *, costs: Costs) -> tuple[Summary, ...]:
+def summary(study: Study, held: Mapping[str, Outline], *, costs: Costs) -> tuple[Summary, ...]:
     """Return a line per wave of a tuning and one per group: what is held, by fingerprint, and what is to do."""
     reasons = {entry.what: entry for entry in left_out(study)}
     entries = planned(study)
@@ -71,7 +71,7 @@ def summary(study: Study, held: Mapping[str, Record], *, costs: Costs) -> tuple[
 
 
 def _line(
-    name: str, task: str, own: Sequence[Planned], held: Mapping[str, Record], *, costs: Costs, priority: Priority
+    name: str, task: str, own: Sequence[Planned], held: Mapping[str, Outline], *, costs: Costs, priority: Priority
 ) -> Summary:
     outstanding = [entry for entry in own if entry.fingerprint not in held]
     return Summary(
@@ -95,7 +95,7 @@ class Outlook:
     trimmed: tuple[LeftOut, ...] = ()
 
 
-def progress(entries: Sequence[Planned], held: Mapping[str, Record]) -> list[dict[str, object]]:
+def progress(entries: Sequence[Planned], held: Mapping[str, Outline]) -> list[dict[str, object]]:
     """Return how many planned cells have each status, and how many have no record yet."""
     counts: dict[str, int] = {}
     for entry in entries:
@@ -107,7 +107,7 @@ def progress(entries: Sequence[Planned], held: Mapping[str, Record]) -> list[dic
 
 
 def time_left(
-    entries: Sequence[Planned], held: Mapping[str, Record], *, costs: Costs, workers: int, brought: int, seconds: float
+    entries: Sequence[Planned], held: Mapping[str, Outline], *, costs: Costs, workers: int, brought: int, seconds: float
 ) -> str:
     """Return in one line what is left of a study, at which rate it goes, and how long the rest takes by stored costs.
 

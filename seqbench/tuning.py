@@ -12,6 +12,7 @@ from functools import cache
 from typing import Literal
 
 from seqbench.cell import Cell, RateRule, TrainConfig
+from seqbench.outline import Outline
 from seqbench.record import Record, Series
 
 PROBE = "training_curves"
@@ -249,12 +250,15 @@ def _rank(rule: RateRule, model: str, records: Mapping[Cell, Record]) -> tuple[i
 
 def outdated(record: Record, records: Mapping[Cell, Record]) -> bool:
     """Return whether a record's learning rate is not the one that its rule gives, as far as the rule can tell."""
-    if record.cell.rate is None:
-        return False
-    found = settle(record.cell.rate, record.cell.model, records)
+    rule = record.cell.rate
+    return rule is not None and differs(record, settle(rule, record.cell.model, records))
+
+
+def differs(entry: Record | Outline, found: float | Refused | None) -> bool:
+    """Return whether the learning rate of a tuned cell's record is not what `settle` found, as far as that can tell."""
     if isinstance(found, Refused):
-        return record.status != "structural" or record.learning_rate is not None
-    return found is not None and record.learning_rate != found
+        return entry.status != "structural" or entry.learning_rate is not None
+    return found is not None and entry.learning_rate != found
 
 
 def _seeds(rule: RateRule) -> range:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import get_args
@@ -17,7 +17,7 @@ from typing import get_args
 import torch
 
 from seqbench import fitting, plan, priority, store, tuning, variant
-from seqbench.cell import Cell, Match
+from seqbench.cell import Cell, Match, RateRule
 from seqbench.costs import Costs
 from seqbench.errors import InvalidInput, UsageError
 from seqbench.measure import calibrate, models, panel, precision, runner
@@ -32,7 +32,7 @@ from seqbench.measure.probes import PROBES
 from seqbench.plan import Planned, Study
 from seqbench.record import Lane, Record, Status
 from seqbench.registry import unknown
-from seqbench.store import Contents
+from seqbench.store import Outlines
 from seqbench.summary import Outlook
 from seqbench.tuning import Refused
 
@@ -133,13 +133,15 @@ def conduct(
     _check_text(study, corpus_path)
     with store.locked(folder):
         context = _context(study, settings, corpus_path)
-        held = store.contents(folder)
+        study = store.as_fitted(folder, study, hours=settings.fit_hours)
+        trials = [entry for entry in plan.planned(study) if entry.trial]
+        held = store.outlines(folder, whole=trials)
         costs = Costs.of(held.accepted().values(), machine=context.environment.machine, device=settings.device)
-        study, costs = _fitted(study, folder, costs, settings=settings, context=context)
+        study, costs = _fitted(study, costs, settings=settings, context=context)
         store.create_study(folder, study)
         store.sweep(folder)
         planned = plan.planned(study)
-        due = _of_lane(settings.lane, _due(planned, held, held.of(planned), retry=settings.retry))
+        due = _of_lane(settings.lane, _due(planned, held, _rates(held.of(trials)), retry=settings.retry))
         started(_outlook(study, planned, due, costs.wall_seconds(due, workers=settings.workers)))
         ends = None if settings.max_hours is None else begun + 3600 * settings.max_hours
         time_left = TimeLeft(ends=ends, costs=costs, clock=clock)
@@ -163,14 +165,13 @@ def conduct(
         def first(entry: Planned) -> tuple[float, ...]:
             return urgency.get(entry.fingerprint, ())
 
-        for number, wave in enumerate(_waves(planned, urgency)):
-            if number:
-                held = store.contents(folder)  # with what the waves before it brought
-            records = held.of(planned)
-            outstanding = _of_lane(settings.lane, _due(wave, held, records, retry=settings.retry))
-            ready, refused = _settled(outstanding, records)
+        for wave in _waves(planned, urgency):
+            rates = _rates(held.of(trials))
+            outstanding = _of_lane(settings.lane, _due(wave, held, rates, retry=settings.retry))
+            ready, refused = _settled(outstanding, rates)
             panels = sorted(plan.panels(wave), key=lambda members: min(map(first, members)))
             shared = [entry for entry in ready if entry.cell.lane == "shared"]
+            brought: dict[str, Record] = {}
             for record in chain(
                 _timed(panels, outstanding, time_panels, context),
                 (work.failed(entry, "structural", reason, 0.0) for entry, reason in refused),
@@ -178,8 +179,11 @@ def conduct(
                     sorted(shared, key=lambda entry: (first(entry), -costs.seconds(entry.cell))), work, executor.execute
                 ),
             ):
-                store.save(folder, record)
+                name = store.save(folder, record).relative_to(folder).as_posix()
+                if record.cell.probe == tuning.PROBE:
+                    brought[name] = record
                 finished(record)
+            held = held.plus(brought)  # the trials of this wave, for those that wait for them
         return time_left
 
 
@@ -225,9 +229,8 @@ def _waves(planned: Sequence[Planned], urgency: Mapping[str, tuple[float, ...]])
     return [*plan.waves(decides), *plan.waves(shown)]
 
 
-def _fitted(study: Study, folder: Path, costs: Costs, *, settings: Settings, context: Context) -> tuple[Study, Costs]:
+def _fitted(study: Study, costs: Costs, *, settings: Settings, context: Context) -> tuple[Study, Costs]:
     """Return the study as it was fitted, or as it is fitted now where it is new and that is asked for."""
-    study = store.as_fitted(folder, study, hours=settings.fit_hours)
     if settings.fit_hours is None or study.fit is not None:
         return study, costs
     found = calibrate.calibrate(plan.planned(study), context=context, timeout_seconds=settings.timeout_seconds)
@@ -246,24 +249,33 @@ def _outlook(study: Study, planned: Sequence[Planned], due: Sequence[Planned], s
 
 
 def _due(
-    planned: Sequence[Planned], held: Contents, records: Mapping[Cell, Record], *, retry: Iterable[Status]
+    planned: Sequence[Planned], held: Outlines, rates: "_Rates", *, retry: Iterable[Status]
 ) -> tuple[Planned, ...]:
     """Return the cells without an accepted record, and those whose record does not stand.
 
     These are the ones to retry, those whose second attempt a kill cut off, and those made at a learning rate that is
     no longer what the trials give, because one of them was tried again.
     """
-    attempts = Counter(record.fingerprint for _, record in held.records)
+    attempts = Counter(entry.fingerprint for _, entry in held.records)
     accepted = held.accepted()
-    spoilt = {key for key, record in accepted.items() if record.status in TRIED_TWICE and attempts[key] == 1}
-    outdated = {record.fingerprint for record in records.values() if tuning.outdated(record, records)}
-    lacking = {entry.fingerprint for entry in store.missing(planned, held, retry=retry)}
-    return tuple(entry for entry in planned if entry.fingerprint in lacking | spoilt | outdated)
+    again = {key for key, entry in accepted.items() if entry.status in TRIED_TWICE and attempts[key] == 1}
+    again.update(entry.fingerprint for entry in store.missing(planned, held, retry=retry))
+    for entry in planned:
+        rule, found = entry.cell.rate, accepted.get(entry.fingerprint)
+        if rule is not None and found is not None and tuning.differs(found, rates(rule, entry.cell.model)):
+            again.add(entry.fingerprint)
+    return tuple(entry for entry in planned if entry.fingerprint in again)
 
 
-def _settled(
-    entries: Iterable[Planned], records: Mapping[Cell, Record]
-) -> tuple[list[Planned], list[tuple[Planned, str]]]:
+_Rates = Callable[[RateRule, str], float | Refused | None]
+
+
+def _rates(trials: Mapping[Cell, Record]) -> _Rates:
+    """Return what tells the learning rate of a rule and a model, as `tuning.settle` does: many cells share one."""
+    return cache(partial(tuning.settle, records=trials))
+
+
+def _settled(entries: Iterable[Planned], rates: _Rates) -> tuple[list[Planned], list[tuple[Planned, str]]]:
     """Return the cells that can run, each with its learning rate, and those whose trials give none, with the reason.
 
     A cell of which a trial has no record yet is neither.
@@ -274,7 +286,7 @@ def _settled(
         if entry.cell.rate is None:
             ready.append(entry)
             continue
-        found = tuning.settle(entry.cell.rate, entry.cell.model, records)
+        found = rates(entry.cell.rate, entry.cell.model)
         if isinstance(found, Refused):
             refused.append((entry, found.reason))
         elif found is not None:

@@ -296,11 +296,15 @@ def test_a_record_that_was_changed_is_listed_and_never_used(tmp_path, study_of, 
     held = store.contents(tmp_path)
     assert held.accepted() == {}
     assert store.missing((one,), held) == (one,)
+    outlined = store.outlines(tmp_path)  # by which a study is resumed
+    assert outlined.broken == held.broken
+    assert store.missing((one,), outlined) == (one,)
     (broken, missing) = store.validate(tmp_path)
     assert re.match(rf"broken: m/uniform_tokens/rnn/.*-a01\.json: {reason}", broken)
     assert missing.startswith("missing: ")
     conduct.conduct(study, tmp_path, settings=conduct.Settings(executor="serial"))
     assert path.read_bytes() == spoilt
+    assert store.contents(tmp_path).accepted()[one.fingerprint].status == "ok"
 
 
 def test_a_record_without_a_seal_is_read_as_it_is(tmp_path, study_of):

@@ -1,5 +1,6 @@
 """Cells and records: one text, one fingerprint, one JSON form, and nothing unknown accepted."""
 
+import hashlib
 import json
 import math
 import re
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from seqbench import cell as cells
 from seqbench import record as records
-from seqbench.cell import Cell, TrainConfig, fingerprint
+from seqbench.cell import Cell, TrainConfig, fingerprint, fingerprint_by_seed
 from seqbench.errors import CorruptRecord, InvalidInput
 from seqbench.record import Environment, Measurement, Record, Series
 
@@ -127,3 +128,22 @@ def test_an_edited_record_names_the_wrong_field():
     content = json.loads(records.to_json(record_of())) | {"verdict": "SUPPORTED"}
     with pytest.raises(CorruptRecord, match="verdict: extra inputs are not permitted"):
         records.from_json(json.dumps(content).encode(), source="r.json")
+
+
+@pytest.mark.parametrize("model", ["rnn", 'own "seed":1003,.py:build'])
+def test_a_fingerprint_by_seed_is_that_of_the_cell_with_the_seed(model):
+    """It is the sha256 of the canonical JSON of everything that decides the cell, whatever in it looks like a seed."""
+    pattern = Cell(task="recall", model=model, length=8, seed=1003, width=8, probe="x", params=(("seed", 1003),))
+    given = {"corpus_sha256": None, "model_sha256": "m", "reference_sha256": "r", "trials": ["t"]}
+    for seed in (0, 1003, 99_999):
+        whole = {
+            "card": {"seed": 1003},
+            "cell": pattern.model_copy(update={"seed": seed}).model_dump(mode="json", exclude_none=True),
+            "corpus": None,
+            "model": "m",
+            "measurement": cells.MEASUREMENT_VERSION,
+            "reference": "r",
+            "trials": ["t"],
+        }
+        expected = hashlib.sha256(cells.canonical_json(whole).encode()).hexdigest()
+        assert fingerprint_by_seed(pattern, card='{"seed":1003}', **given)(seed) == expected

@@ -23,7 +23,7 @@ def test_rate_and_time_left_follow_the_records(tmp_path, tiny_study):
     entries = plan.planned(tiny_study)
     store.create_study(tmp_path, tiny_study)
     now = iter([0.0, 120.0, 240.0])
-    view = View(entries, read=lambda: store.contents(tmp_path), workers=3, clock=lambda: next(now))
+    view = View(entries, read=lambda: store.outlines(tmp_path), workers=3, clock=lambda: next(now))
     for entry in entries[:4]:
         store.save(tmp_path, record_of(entry, tiny_study))
     rows, line = view.look()

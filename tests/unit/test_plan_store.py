@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from seqbench import cards, plan, record, store, suite
+from seqbench import cards, outline, plan, record, store, suite
 from seqbench.cell import TimingConfig, TrainConfig
 from seqbench.costs import Costs
 from seqbench.errors import InvalidInput, StoreError, StudyLocked, StudyMismatch, UnknownName, UsageError
@@ -108,8 +108,8 @@ def test_the_cost_of_a_cell_is_what_it_took_before():
     """Stored records of this machine beat the model; other machines' records do not count."""
     study = study_of(group_of())
     (planned,) = plan.planned(study)
-    known = Costs.of([record_of(planned, study)], machine="m1")
-    elsewhere = Costs.of([record_of(planned, study)], machine="m2")
+    known = Costs.of([outline.of(record_of(planned, study))], machine="m1")
+    elsewhere = Costs.of([outline.of(record_of(planned, study))], machine="m2")
     assert (known.seconds(planned.cell), elsewhere.seconds(planned.cell)) == (2.0, 0.05)
 
 
@@ -575,3 +575,78 @@ def test_an_own_claim_that_is_none_is_refused_with_all_its_faults(tmp_path):
         suite.find(str(wrong))
     for part in ("missing key 'own_claims.X1.sentence'", "did you mean 'sentence'?", "did you mean 'below'?"):
         assert part in str(caught.value)
+
+
+def timed_on(folder, study, machine, *, panel, finished, only=None):
+    """Store the records of a panel, or of some of its models, as a machine made them one after another."""
+    place = HERE.model_copy(update={"machine": machine})
+    for planned, moment in zip(plan.planned(study), finished, strict=True):
+        if only is None or planned.cell.model in only:
+            fields = {"environment": place, "panel": panel, "lane": "exclusive"}
+            store.save(folder, record_of(planned, study, finished=f"2026-01-01T00:00:{moment:02d}+00:00", **fields))
+
+
+@pytest.mark.parametrize("read", [store.contents, store.outlines])
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (((10, 13), None), ((11, 12), None), "m1"),
+        (((10, 12), None), ((11, 13), None), "m2"),
+        (((10, 11), None), ((20, 21), ("rnn",)), "m1"),
+        (((10, 11), ("gru",)), ((5, 6), None), "m2"),
+    ],
+    ids=["finished last, begun first", "finished last", "whole before later", "whole before later, the other one"],
+)
+def test_a_panel_is_taken_whole_from_one_machine(tmp_path, read, first, second, expected):
+    """Ratios are of one panel's rounds: whichever of its cells finished when, all its records are of one machine."""
+    study = study_of(group_of(probe="training_time", models=("rnn", "gru"), timing=TimingConfig(batch=1)))
+    store.create_study(tmp_path, study)
+    for machine, (finished, only) in (("m1", first), ("m2", second)):
+        timed_on(tmp_path, study, machine, panel=f"of {machine}", finished=finished, only=only)
+    found = read(tmp_path).accepted()
+    assert {found[planned.fingerprint].machine for planned in plan.planned(study)} == {expected}
+
+
+def test_outlines_say_what_the_contents_say(tmp_path):
+    """Attempts, order, what is accepted and what is broken, with the reasons, do not depend on how much is read."""
+    study = study_of(group_of(models=("rnn", "gru"), seeds=6))
+    filled(tmp_path, study)
+    one, two, three, four, five, *_ = sorted(tmp_path.glob("*/*/rnn/*.json"))
+    one.write_bytes(one.read_bytes()[:100])
+    two.write_bytes(two.read_bytes().replace(b'"wall_seconds": 2.0', b'"wall_seconds": 3.0'))
+    three.unlink()
+    three.symlink_to(four)
+    five.rename(five.with_name("mine.json"))
+    store.save(tmp_path, record_of(plan.planned(study)[1], study, status="crashed", panel='"x"\n'))
+    whole, outlined = store.contents(tmp_path), store.outlines(tmp_path)
+    assert len(whole.broken) == 4
+    assert outlined.broken == whole.broken
+    assert outlined.records == tuple((name, outline.of(entry)) for name, entry in whole.records)
+    assert outlined.accepted() == {key: outline.of(entry) for key, entry in whole.accepted().items()}
+    assert store.missing(plan.planned(study), outlined) == store.missing(plan.planned(study), whole)
+
+
+def test_cells_that_are_asked_for_are_read_whole(tmp_path):
+    """The trials of a rule are needed with what they measured: their last attempts, and no other cell's."""
+    study = study_of(group_of(seeds=2))
+    one, _ = plan.planned(study)
+    filled(tmp_path, study)
+    measured = (record.Measurement(name="x", value=1.0, unit="1"),)
+    store.save(tmp_path, record_of(one, study, measurements=measured))
+    held = store.outlines(tmp_path, whole=[one])
+    assert held.of(plan.planned(study)) == {one.cell: record_of(one, study, measurements=measured)}
+
+
+def test_what_a_call_wrote_joins_what_it_had_read(tmp_path):
+    """A further record given by file counts as if the folder had been read again."""
+    study = study_of(group_of(seeds=2))
+    one, two = plan.planned(study)
+    store.create_study(tmp_path, study)
+    store.save(tmp_path, record_of(one, study, status="crashed"))
+    before = store.outlines(tmp_path, whole=[one, two])
+    written = [record_of(one, study), record_of(two, study)]
+    names = [store.save(tmp_path, entry).relative_to(tmp_path).as_posix() for entry in written]
+    joined = before.plus(dict(zip(names, written, strict=True)))
+    again = store.outlines(tmp_path, whole=[one, two])
+    assert joined.accepted() == again.accepted()
+    assert joined.of([one, two]) == again.of([one, two]) == {one.cell: written[0], two.cell: written[1]}

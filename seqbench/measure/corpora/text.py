@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from seqbench.corpus import CorpusIdentity, read_bytes, text_files
+from seqbench.corpus import CorpusIdentity, read_bytes, shown, text_files
 from seqbench.errors import CorpusError
 from seqbench.measure.corpora.base import Ids, encode
 
@@ -116,11 +116,11 @@ def require(text: Text, length: int) -> None:
 def _story(name: str, file: Path) -> Story:
     content = read_bytes(file, name=name)
     if not content:
-        raise CorpusError(f"{name} is empty; remove it or fill it")
+        raise CorpusError(f"{shown(name)} is empty; remove it or fill it")
     try:
         return Story(name, content.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{name} is not UTF-8 at byte {error.start}; convert it to UTF-8") from error
+        raise CorpusError(f"{shown(name)} is not UTF-8 at byte {error.start}; convert it to UTF-8") from error
 
 
 def _identity(ordered: Sequence[Story]) -> str:

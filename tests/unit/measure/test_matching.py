@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from seqbench import cell as cells
-from seqbench import plan, record
+from seqbench import outline, plan, record
 from seqbench.cell import Cell, Match
 from seqbench.costs import Costs
 from seqbench.errors import InvalidInput, UnknownName, UsageError
@@ -432,6 +432,6 @@ def test_the_cost_of_a_matched_cell_is_not_that_of_an_unmatched_one():
     study = study_of(match={"by": "parameters", "model": "rnn", "width": 8})
     (matched,), (plain,) = plan.planned(study), plan.planned(study_of(match=None, width=8))
     took = run(study).model_copy(update={"wall_seconds": 77.0})
-    costs = Costs.of([took], machine=took.environment.machine)
+    costs = Costs.of([outline.of(took)], machine=took.environment.machine)
     assert costs.seconds(matched.cell) == 77.0
     assert costs.seconds(plain.cell) < 77.0
