@@ -242,7 +242,8 @@ def verify(
     study = _study(suite.VERIFY, corpus=corpus, tasks=None, development=development)
     if asked:
         groups = {check.group for name in asked for check in known[name].checks.values()}
-        _run(study, results, corpus=corpus, workers=workers, device=device, groups=groups)
+        again = ("contended",)  # a busy machine says nothing of the next call's
+        _run(study, results, corpus=corpus, workers=workers, device=device, retry=again, groups=groups)
     elif (results / store.STUDY_FILE).exists():
         study = store.open_study(results)
     judged = judging.judge(study, table.tables(study, store.contents(results)))

@@ -51,8 +51,8 @@ class Finding:
 
     @property
     def ours(self) -> float | None:
-        """Return the mean of the values, None where there is none."""
-        return sum(self.values) / len(self.values) if self.values else None
+        """Return the mean of the values that are numbers, None where there is none."""
+        return _mean(self.values)
 
     @property
     def within(self) -> int:
@@ -115,17 +115,23 @@ def _finding(name: str, check: Check, gate: Gate, tables: Tables) -> Finding:
     if cells.empty or len(ran) < len(cells):
         return Finding(word=Word.NOT_RUN, reason=_why_not_run(gate, cells), **told)
     values, interval = _values(check, cells, tables)
-    if not values:
-        return Finding(word=Word.NOT_RUN, reason="the records have no such measurement", **told)
+    if not values or (_mean(values) is None and (cells[table.STATUS] != "diverged").any()):
+        return Finding(word=Word.NOT_RUN, reason=f"the records have no {check.measurement or check.quantity}", **told)
     return Finding(word=_word(check, values), values=values, interval=interval, **told)
 
 
 def _word(check: Check, values: tuple[float, ...]) -> Word:
     if sum(map(check.holds, values)) >= (check.seeds_within or len(values)):
         return Word.REPRODUCED
-    mean = sum(values) / len(values)
-    learnt = check.floor is None or beyond_floor(mean, check.floor, better=check.better)
-    return Word.NOT_REPRODUCED if learnt else Word.AT_FLOOR
+    mean = _mean(values)
+    if mean is None or check.floor is None or beyond_floor(mean, check.floor, better=check.better):
+        return Word.NOT_REPRODUCED
+    return Word.AT_FLOOR
+
+
+def _mean(values: tuple[float, ...]) -> float | None:
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else None
 
 
 def _why_not_run(gate: Gate, cells: pd.DataFrame) -> str:
