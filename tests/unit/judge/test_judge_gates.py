@@ -35,9 +35,8 @@ def group(name="solved", models=("gru",), **changed):
 
 def study(check, *, groups=None, **gate):
     """Return a study of one gate with one check."""
-    asked = Gate(
-        **{"title": "Gate", "source": "somewhere", "core_minutes": 3, "checks": {"check": Check(**check)}} | gate
-    )
+    given = {"title": "Gate", "source": "somewhere", "core_minutes": 3, "checks": {"check": Check(**check)}}
+    asked = Gate(**given | gate)
     suite = Suite(title="gates", groups=groups or (group(),), gates={"gate": asked})
     return plan.study("own", suite, known_models=MODELS, known_probes=PROBES)
 
@@ -124,12 +123,27 @@ def test_records_without_the_measurement_are_not_run():
 def test_a_failed_check_outweighs_one_that_did_not_run():
     """A gate whose one check failed is not reproduced, though the other has no verdict."""
     groups = (group(), group("other", models=("lstm",)))
-    asked = study(
-        LOSS, groups=groups, checks={"a": Check(**LOSS), "b": Check(**LOSS | {"group": "other", "model": "lstm"})}
-    )
+    other = Check(**LOSS | {"group": "other", "model": "lstm"})
+    asked = study(LOSS, groups=groups, checks={"a": Check(**LOSS), "b": other})
     found = judged(asked, losses(0.01, 0.01, 0.01), statuses=("ok", "ok", "ok", None, None, None))
     assert [entry.word for entry in found.findings] == [Word.NOT_REPRODUCED, Word.NOT_RUN]
     assert found.word is Word.NOT_REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("word", "asked", "failed"),
+    [
+        (Word.REPRODUCED, True, False),
+        (Word.NOT_RUN, False, False),
+        (Word.NOT_RUN, True, True),
+        (Word.AT_FLOOR, False, True),
+        (Word.NOT_REPRODUCED, False, True),
+    ],
+)
+def test_what_was_asked_for_and_has_no_verdict_failed(word, asked, failed):
+    """A gate that nobody asked for may wait; one that was asked for and could not be judged has not passed."""
+    entry = gates.Judged(name="gate", gate=study(LOSS).suite.gates["gate"], word=word, findings=())
+    assert entry.failed(asked=asked) is failed
 
 
 def test_a_difference_is_taken_seed_by_seed():
