@@ -2,8 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import cast
 
@@ -35,7 +34,7 @@ class Finding:
     """A check beside what the study has of it.
 
     values: of each seed, or the one value of an exponent or a ratio, in the unit of the published number; NaN where
-    training diverged. interval: of an exponent that was timed. ran, planned: cells. reason: why there is no verdict.
+    training diverged. interval: of an exponent that was timed. reason: why there is no verdict.
     critique: what arithmetic says of the published number; "" where it says nothing.
     """
 
@@ -44,8 +43,6 @@ class Finding:
     word: Word
     values: tuple[float, ...] = ()
     interval: tuple[float, float] | None = None
-    ran: int = 0
-    planned: int = 0
     reason: str = ""
     critique: str = ""
 
@@ -110,14 +107,13 @@ def _finding(name: str, check: Check, gate: Gate, tables: Tables) -> Finding:
     if check.length is not None:
         cells = cells[cells[table.LENGTH] == check.length]
     cells = cells[cells[table.MODEL].isin([check.model, check.against])]
-    ran = cells[cells[table.STATUS].isin(JUDGED)]
-    told = {"name": name, "check": check, "planned": len(cells), "ran": len(ran), "critique": critique(check)}
-    if cells.empty or len(ran) < len(cells):
-        return Finding(word=Word.NOT_RUN, reason=_why_not_run(gate, cells), **told)
+    found = Finding(name=name, check=check, word=Word.NOT_RUN, critique=critique(check))
+    if cells.empty or not cells[table.STATUS].isin(JUDGED).all():
+        return replace(found, reason=_why_not_run(gate, cells))
     values, interval = _values(check, cells, tables)
     if not values or (_mean(values) is None and (cells[table.STATUS] != "diverged").any()):
-        return Finding(word=Word.NOT_RUN, reason=f"the records have no {check.measurement or check.quantity}", **told)
-    return Finding(word=_word(check, values), values=values, interval=interval, **told)
+        return replace(found, reason=f"the records have no {check.measurement or check.quantity}")
+    return replace(found, word=_word(check, values), values=values, interval=interval)
 
 
 def _word(check: Check, values: tuple[float, ...]) -> Word:
@@ -171,9 +167,7 @@ def _exponent(cells: pd.DataFrame, tables: Tables) -> tuple[tuple[float, ...], t
 
 def _ratio(own: pd.DataFrame, other: pd.DataFrame, tables: Tables) -> tuple[float, ...]:
     """Return the median over the rounds that count for both of how many times the other's time the own one is."""
-    logs: list[Mapping[int, float]] = []
-    for cells in (own, other):
-        rounds = table.rounds(tables, str(cells[table.FINGERPRINT].item()))
-        logs.append(np.log(rounds[table.SECONDS][rounds[table.KEPT]]))
-    paired = (logs[0] - logs[1]).dropna()
-    return (math.exp(float(paired.median())),) if len(paired) else ()
+    timed, against = (table.rounds(tables, str(cells[table.FINGERPRINT].item())) for cells in (own, other))
+    counts = timed[table.KEPT] & against[table.KEPT]
+    ratios = (timed[table.SECONDS] / against[table.SECONDS])[counts]
+    return (float(ratios.median()),) if len(ratios) else ()
