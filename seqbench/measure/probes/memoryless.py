@@ -14,7 +14,7 @@ from seqbench.record import Measurement
 
 
 def measure(subject: Subject) -> tuple[Measurement, ...]:
-    """Return what the best constant answer to 4,096 sequences costs: the variance of numbers, the entropy of classes."""
+    """Return what the best constant answer to 4,096 sequences costs: a variance, or the entropy of classes."""
     batch = subject.sample(stream("memoryless", subject.task, subject.length, subject.seed), SEQUENCES, subject.length)
     answers = batch.targets[batch.scored]
     if is_regression(batch):
