@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415, PLR0917 - commands import what they need, so that --help answers at once; options are parameters
 
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -12,6 +13,7 @@ from seqbench.errors import SeqbenchError
 
 if TYPE_CHECKING:
     from seqbench.cell import SampleConfig
+    from seqbench.judge.gates import Judged
     from seqbench.measure.conduct import Settings
     from seqbench.plan import Study
 
@@ -82,7 +84,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def quickstart(workers: Workers = None, corpus: Corpus = None) -> None:
     """Run the quick suite and render its report: results/quickstart and reports/quickstart."""
     results, out = Path("results/quickstart"), Path("reports/quickstart")
-    _run("quick", results, corpus=corpus, workers=workers)
+    _run(_study("quick", corpus=corpus, tasks=None, development=False), results, corpus=corpus, workers=workers)
     _print_verdicts(results, as_json=False)
     _report(results, out)
     _finish(results)
@@ -108,18 +110,15 @@ def run(
 ) -> None:
     """Run what a study still lacks; the same command resumes it. Exit code 3: some cell still has no record."""
     _run(
-        suite,
+        _study(suite, corpus=corpus, split=split, tasks=tasks, development=development),  # before torch: two seconds
         results,
         corpus=corpus,
-        split=split,
-        tasks=tasks,
         workers=workers,
         executor=executor,
         address=address,
         device=device,
         cell_minutes=cell_minutes,
         retry=tuple(retry or ()),
-        development=development,
         fit_hours=fit_hours,
         max_hours=max_hours,
         lane=lane,
@@ -217,6 +216,47 @@ def report(
     from seqbench.judge.report import compare
 
     typer.echo(compare.write(compare.compare_folders(results), out))
+
+
+@app.command()
+def verify(
+    gates: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[GATE]...", help="Gates to run; without any, and without --quick, none."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Run every gate that takes minutes and needs nothing.")
+    ] = False,
+    results: Results = Path("results/verify"),
+    corpus: Corpus = None,
+    workers: Workers = None,
+    device: Device = "cpu",
+    development: Development = False,
+    as_json: Json = False,
+) -> None:
+    """Run published results again, print ours beside them. Exit code 4: one that was asked for is not reproduced.
+
+    A gate that was asked for and has no verdict, as one timed on a busy machine, counts as not reproduced.
+    """
+    from seqbench import corpus as corpora
+    from seqbench import gate, store, suite
+    from seqbench.judge import gates as judging
+    from seqbench.judge import table
+
+    known = suite.gates().gates
+    text = corpora.name_of(corpus) if corpus else None
+    asked = gate.asked(known, gates or (), quick=quick, device=device, text=text)
+    study = _study(suite.VERIFY, corpus=corpus, tasks=None, development=development)
+    if asked:
+        groups = {check.group for name in asked for check in known[name].checks.values()}
+        again = ("contended",)  # a busy machine says nothing of the next call's
+        _run(study, results, corpus=corpus, workers=workers, device=device, retry=again, groups=groups)
+    elif (results / store.STUDY_FILE).exists():
+        study = store.open_study(results)
+    judged = judging.judge(study, table.tables(study, store.contents(results)))
+    _print_gates(judged, caution=study.caution, as_json=as_json)
+    if any(entry.failed(asked=entry.name in asked) for entry in judged):
+        raise typer.Exit(CHECK_FAILED)
 
 
 @app.command()
@@ -469,32 +509,28 @@ def _study(
         content,
         text=planning.corpus_facts(corpus, split=split) if corpus else None,
         development=development,
-        extra_cards=_folders(tasks),
+        extra_cards=(*_folders(tasks), *((suites.gates_folder() / "tasks",) if name == suites.VERIFY else ())),
         known_models=MODELS,
         known_probes=PROBES,
     )
 
 
 def _run(
-    suite: str,
+    study: "Study",
     results: Path,
     *,
     corpus: str | None = None,
-    split: str | None = None,
-    tasks: Path | None = None,
     workers: int | None = None,
     executor: str = "pool",
     address: str | None = None,
     device: str = "cpu",
     cell_minutes: float = 30.0,
     retry: tuple[str, ...] = (),
-    development: bool = False,
     fit_hours: float | None = None,
     max_hours: float | None = None,
     lane: Literal["exclusive", "shared"] | None = None,
+    groups: Collection[str] | None = None,
 ) -> None:
-    study = _study(suite, corpus=corpus, split=split, tasks=tasks, development=development)  # before torch: two seconds
-
     from seqbench import corpus as corpora
     from seqbench.measure import conduct
     from seqbench.measure.environment import usable_cores
@@ -510,10 +546,18 @@ def _run(
         address=address,
         lane=lane,
     )
-    _conduct(study, results, settings=settings, corpus_path=corpora.locate(corpus) if corpus else None)
+    path = corpora.locate(corpus) if corpus else None
+    _conduct(study, results, settings=settings, corpus_path=path, groups=groups)
 
 
-def _conduct(study: "Study", results: Path, *, settings: "Settings", corpus_path: Path | None) -> None:
+def _conduct(
+    study: "Study",
+    results: Path,
+    *,
+    settings: "Settings",
+    corpus_path: Path | None,
+    groups: Collection[str] | None = None,
+) -> None:
     """Run a study while people watch; leave with exit code 130 where they end it."""
     from seqbench import terminal
     from seqbench.measure import conduct
@@ -525,6 +569,7 @@ def _conduct(study: "Study", results: Path, *, settings: "Settings", corpus_path
                 results,
                 settings=settings,
                 corpus_path=corpus_path,
+                groups=groups,
                 started=watch.started,
                 finished=watch.finished,
             )
@@ -590,6 +635,23 @@ def _print_verdicts(results: Path, *, as_json: bool) -> None:
         return
     for row in judging.rows(judged):
         terminal.paragraph(f"{row['name']}  {row['verdict']}", row["wording"], row["qualification"])
+
+
+def _print_gates(judged: "Sequence[Judged]", *, caution: str, as_json: bool) -> None:
+    import json
+
+    from seqbench import terminal
+    from seqbench.judge.report import gates as told
+
+    if caution:
+        terminal.say(caution)
+    if as_json:
+        typer.echo(json.dumps(told.as_json(judged), indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    terminal.listing(told.rows(judged), as_json=False)
+    for entry in judged:
+        if notes := told.notes(entry):
+            terminal.paragraph(f"{entry.name}: {entry.word.value}", *notes)
 
 
 def _report(results: Path, out: Path, *, formats: str = "", ro_crate: bool = False) -> None:

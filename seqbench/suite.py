@@ -1,10 +1,19 @@
 """Suites: which cells a study has, written as groups of models x lengths x seeds. Budgets are steps."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from seqbench import cards, tuning
 from seqbench.cell import (
@@ -23,8 +32,12 @@ from seqbench.cell import (
     Width,
     model_name,
 )
+from seqbench.gate import Check, Gate, GateName
 from seqbench.preregistration import Claim, ClaimName
 from seqbench.registry import unknown
+
+VERIFY = "verify"
+"""The name of the study of all gates; it is no suite that one runs as a whole, for some need what a machine lacks."""
 
 
 class Exclusion(BaseModel):
@@ -190,6 +203,7 @@ class Suite(BaseModel):
     claims: names of claims that seqbench or a plug-in pre-registered. own_claims: further ones that the suite brings
     itself, each a table `[own_claims.NAME]` in the form of `Claim`; they join the study's pre-registration, under names
     that nobody else has. A suite of somebody's own is exploratory.
+    gates: published results that the groups are held against, each a table `[gates.NAME]`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -201,6 +215,7 @@ class Suite(BaseModel):
     tuning: tuple[Tuning, ...] = ()
     groups: tuple[Group, ...] = Field(min_length=1)
     exclude: tuple[Exclusion, ...] = ()
+    gates: dict[GateName, Gate] = Field(default_factory=dict)
 
     def tuning_of(self, group: Group) -> Tuning | None:
         """Return what finds the learning rates of a group, or None where it needs none."""
@@ -225,6 +240,22 @@ class Suite(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _gated(self) -> "Suite":
+        groups = {group.name: group for group in self.groups}
+        for gate, name, check in (
+            (gate, name, check) for gate, asked in self.gates.items() for name, check in asked.checks.items()
+        ):
+            if wrong := _ungrouped(check, groups):
+                raise ValueError(f"gate {gate!r}, check {name!r}: {wrong}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_no_gates(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave gates out where there are none, so that a study without them keeps its bytes and its report its id."""
+        written: dict[str, Any] = write(self)
+        return written if self.gates else {name: value for name, value in written.items() if name != "gates"}
+
+    @model_validator(mode="after")
     def _tunable(self) -> "Suite":
         listed = [entry.name for entry in self.tuning]
         for group in self.groups:
@@ -245,6 +276,24 @@ class Suite(BaseModel):
                         f"look at {wrong}"
                     )
         return self
+
+
+def _ungrouped(check: Check, groups: Mapping[str, Group]) -> str:
+    """Return why a check finds no cells among these groups, or nothing."""
+    group = groups.get(check.group)
+    if group is None:
+        return f"there is no group {check.group!r}"
+    models = [model_name(model) for model in group.models]
+    for model in filter(None, (check.model, check.against)):
+        if model not in models:
+            return f"group {check.group!r} has no model {model}"
+    if check.length is not None and check.length not in group.lengths:
+        return f"group {check.group!r} has no length {check.length}"
+    if (check.length is None) == (len(group.lengths) > 1) and check.quantity != "exponent":
+        return (
+            f"group {check.group!r} has {len(group.lengths)} lengths; give length where it has several, and only there"
+        )
+    return ""
 
 
 def _as_group(entry: Tuning, models: tuple[str, ...]) -> Group:
@@ -271,10 +320,12 @@ def names() -> tuple[str, ...]:
 
 
 def find(name_or_path: str) -> tuple[str, Suite]:
-    """Return the name and the content of a built-in suite or of a user's own TOML file.
+    """Return the name and the content of a built-in suite, of `verify`, or of a user's own TOML file.
 
     Raises UnknownName when there is neither, InvalidInput when it is not a valid suite.
     """
+    if name_or_path == VERIFY:
+        return VERIFY, gates()
     path = Path(name_or_path)
     if path.suffix != ".toml" and name_or_path in names():
         path = _folder() / f"{name_or_path}.toml"
@@ -283,9 +334,29 @@ def find(name_or_path: str) -> tuple[str, Suite]:
     return path.stem, cards.validated(Suite, cards.read_toml(path), source=path.name)
 
 
+def gates() -> Suite:
+    """Return the suite of all gates that this version carries, the cheapest first, with the groups of every file."""
+    found = [
+        cards.validated(Suite, cards.read_toml(path), source=path.name)
+        for path in sorted(gates_folder().glob("*.toml"))
+    ]
+    both = [item for entry in found for item in entry.gates.items()]
+    return Suite(
+        title="Published results, run again",
+        rates_from="; ".join(dict.fromkeys(entry.rates_from for entry in found)),
+        groups=tuple(group for entry in found for group in entry.groups),
+        gates=dict(sorted(both, key=lambda item: (not item[1].quick, item[1].core_minutes))),
+    )
+
+
+def gates_folder() -> Path:
+    """Return the folder of the built-in gates; its folder `tasks` holds the cards that only they use."""
+    return Path(str(files("seqbench"))) / "gates"
+
+
 def source_of(name: str, content: Suite) -> Literal["built-in", "own"]:
     """Return "built-in" for what this version has under this name, "own" for everything else, whatever it is called."""
-    return "built-in" if name in names() and find(name)[1] == content else "own"
+    return "built-in" if name in (*names(), VERIFY) and find(name)[1] == content else "own"
 
 
 def _is_file(path: Path) -> bool:

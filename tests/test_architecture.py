@@ -14,7 +14,7 @@ PACKAGE = ROOT / "seqbench"
 # rule says otherwise. The longest matching prefix decides.
 ROWS = (
     ("errors",),
-    ("registry", "variant", "cell", "record", "outline", "cards", "corpus", "preregistration"),
+    ("registry", "variant", "cell", "record", "outline", "cards", "corpus", "preregistration", "gate"),
     ("tuning", "suite", "plan", "costs", "priority", "fitting", "summary", "store", "merging", "packing", "following"),
     ("measure.seeds", "measure.generators", "measure.corpora", "measure.models", "measure.matching"),
     (
@@ -55,6 +55,7 @@ ROWS = (
         "judge.rules",
         "judge.testing",
         "judge.evidence",
+        "judge.gates",
     ),
     ("judge.claims", "judge.figures"),
     ("judge.report",),

@@ -27,13 +27,14 @@ def test_the_wheel_lists_its_tasks_from_anywhere(installed):
 
 @pytest.mark.slow
 def test_the_wheel_carries_every_file_that_the_code_reads(installed):
-    """Suites, the pre-registration, known texts and cards are in the wheel: every command finds its data."""
+    """Suites, gates, the pre-registration, known texts and cards are in the wheel: every command finds its data."""
     for arguments in (
         ["list", "suites"],
         ["list", "claims"],
         ["list", "figures"],
         ["corpus", "list"],
         ["show", "recall"],
+        ["verify"],
     ):
         subprocess.run([installed / "seqbench", *arguments], cwd="/", check=True, capture_output=True)
 

@@ -7,7 +7,7 @@ workers, which get cells with their rate.
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import chain
@@ -108,6 +108,7 @@ def conduct(
     *,
     settings: Settings,
     corpus_path: Path | None = None,
+    groups: Collection[str] | None = None,
     started: Callable[[Outlook], None] = lambda _outlook: None,
     finished: Callable[[Record], None] = lambda _record: None,
     clock: Callable[[], float] = time.monotonic,
@@ -115,6 +116,7 @@ def conduct(
     """Run every planned cell of the study that has no accepted record, and store each record as it comes.
 
     A study that the folder holds goes on as it was fitted. Returns the time of the call, with what did not fit into it.
+    groups: run only what these groups of the suite ask for; None: everything.
     started(outlook) is called once, finished(record) after each record is on disk.
     Raises, before anything runs, UnknownName or InvalidInput for what a model or generator does not take and
     CorpusError for a text that cannot be read or is too short;
@@ -140,7 +142,7 @@ def conduct(
         study, costs = _fitted(study, costs, settings=settings, context=context)
         store.create_study(folder, study)
         store.sweep(folder)
-        planned = plan.planned(study)
+        planned = tuple(entry for entry, by in plan.demanded(study) if groups is None or not by.isdisjoint(groups))
         due = _of_lane(settings.lane, _due(planned, held, _rates(held.of(trials)), retry=settings.retry))
         started(_outlook(study, planned, due, costs.wall_seconds(due, workers=settings.workers)))
         ends = None if settings.max_hours is None else begun + 3600 * settings.max_hours

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from seqbench import plan, record, store, tuning
 from seqbench.cell import Cell, canonical_json
 from seqbench.errors import UsageError
-from seqbench.judge import aggregate, scaling, table
+from seqbench.judge import aggregate, gates, scaling, table
 from seqbench.judge.aggregate import Across
 from seqbench.judge.claims.base import ClaimVerdict, bayesian_line, interval, number
 from seqbench.judge.evidence import finite
@@ -28,6 +28,7 @@ from seqbench.judge.figures import FIGURES, base, learning_rates, style, verdict
 from seqbench.judge.figures.base import FigureModule
 from seqbench.judge.posterior import CONFIDENT
 from seqbench.judge.report import cite, exports, flips, pages, svg, verdicts
+from seqbench.judge.report import gates as gated
 from seqbench.judge.rules import Verdict
 from seqbench.judge.table import Tables
 from seqbench.plan import Study, left_out
@@ -139,6 +140,7 @@ class Report:
     title: str
     exploratory: bool
     claims: tuple[ClaimVerdict, ...]
+    gates: tuple[gates.Judged, ...]
     figures: tuple[Drawing, ...]
     figures_of: Mapping[str, tuple[str, ...]]
     alerts: tuple[str, ...]
@@ -195,6 +197,7 @@ def build(study: Study, contents: Contents, *, formats: Iterable[str] = ()) -> R
         title=study.suite.title,
         exploratory=bool(study.exploratory),
         claims=judged,
+        gates=gates.judge(study, tables),
         figures=_drawings(study, tables, judged, rates, wanted),
         figures_of={name: verdicts.module_of(name).FIGURES for name in study.preregistration.claims},
         alerts=_alerts(study, contents, tables),
@@ -237,6 +240,8 @@ def write(report: Report, out: Path) -> Path:
             {**report.provenance, "data": {item.name: item.sha256 for item in report.figures}}
         ),
     }
+    if report.gates:
+        content["gates.json"] = pages.pretty(gated.as_json(report.gates))
     content |= {f"data/{item.name}.csv": item.csv for item in report.figures}
     content |= {f"figures/{item.name}.svg": item.drawn.file for item in report.figures}
     content |= exports.files(report)
@@ -255,6 +260,7 @@ def page(report: Report) -> str:
         "cited": cite.cite,
         "incomplete": _incomplete,
         "effect_text": verdicts.effect_text,
+        "ours": gated.ours,
     }
     given = {"report": report, "shown_failures": SHOWN_FAILURES, "confident": CONFIDENT}
     return pages.render("page.html.jinja", names=names, **given)
@@ -564,6 +570,11 @@ def _rerun(study: Study) -> tuple[str, ...]:
     extra += f" --split {study.corpus.split}" if study.corpus else ""
     extra += " --development" if study.development else ""
     name = study.suite_name
+    if study.suite.gates and study.suite_source == "built-in":
+        return (
+            f"seqbench verify --quick --results results/{name}{extra}",
+            f"seqbench report --results results/{name} --out reports/{name}",
+        )
     if study.suite_source == "own":
         return (f"seqbench run --suite PATH/TO/{name}.toml --results results/{name}{extra}   # your own suite file",)
     return (

@@ -22,6 +22,7 @@ PROBES = Registry(
     {
         "recall_by_lag": "seqbench.measure.probes.recall_by_lag",
         "answers": "seqbench.measure.probes.answers",
+        "memoryless": "seqbench.measure.probes.memoryless",
         "order_shift": "seqbench.measure.probes.order_shift",
         "bits_per_character": "seqbench.measure.probes.bits_per_character",
         "effective_context": "seqbench.measure.probes.effective_context",

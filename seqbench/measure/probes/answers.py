@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from seqbench.measure.probes.base import Subject, answered, bounds_of
+from seqbench.measure.probes.base import Subject, answered, bounds_of, with_dilution
 from seqbench.measure.training import is_regression, loss_unit, right, scored_loss
 from seqbench.record import Measurement, Series
 
@@ -23,7 +23,8 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
     errors are. A test with a name has it behind its measurements', as `accuracy_sparse`.
     """
     main = _answers(subject)
-    found = (Measurement(name="loss", value=main.loss, unit=main.unit), *baselines(subject), *_diluted(subject, main))
+    loss, *diluted = with_dilution(subject, Measurement(name="loss", value=main.loss, unit=main.unit))
+    found = (loss, *baselines(subject), *diluted)
     for test in subject.tests:
         result = main if test == "" else _answers(subject, test=test)
         found = (*found, *_scores(result, test=test), *_by_length(subject, result, test=test))
@@ -86,14 +87,6 @@ def _by_length(subject: Subject, trained: _Answers, *, test: str) -> tuple[Measu
     series = Series(axis="length", at=tuple(map(float, lengths)), values=tuple(scores[T] for T in lengths))
     value = sum(longer) / len(longer) if longer else math.nan
     return (Measurement(name=_named(f"{trained.measured}_by_length", test), value=value, unit="1", series=series),)
-
-
-def _diluted(subject: Subject, main: _Answers) -> tuple[Measurement, ...]:
-    dilute = vars(subject.generator).get("diluted_loss")
-    if dilute is None:
-        return ()
-    value = dilute(main.loss, length=subject.length, **subject.params)
-    return (Measurement(name="diluted_loss", value=value, unit=main.unit),)
 
 
 def _named(name: str, test: str) -> str:

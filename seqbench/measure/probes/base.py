@@ -110,6 +110,15 @@ def bounds_of(subject: Subject) -> tuple[Measurement, ...]:
     return (*found, Measurement(name="chance_accuracy", value=bounds.chance_accuracy, unit="1"))
 
 
+def with_dilution(subject: Subject, loss: Measurement) -> tuple[Measurement, ...]:
+    """Return a loss and, where the literature averages it over positions at which nothing is asked, `diluted_` it."""
+    dilute = vars(subject.generator).get("diluted_loss")
+    if dilute is None:
+        return (loss,)
+    value = dilute(loss.value, length=subject.length, **subject.params)
+    return (loss, Measurement(name=f"diluted_{loss.name}", value=value, unit=loss.unit))
+
+
 @torch.no_grad()
 def surprisal(model: nn.Module, ids: Ids, *, length: int, context: int, batch: int = 64) -> tuple[Ids, Bits]:
     """Return which characters of a text were scored and the bits each cost the model: ids (N,) -> (S,), (S,).

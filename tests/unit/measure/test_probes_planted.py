@@ -14,6 +14,7 @@ from seqbench.measure.probes import (
     answers,
     bits_per_character,
     input_gradient,
+    memoryless,
     order_shift,
     recall_by_lag,
     saved_bytes,
@@ -563,3 +564,33 @@ def test_recurrence_is_as_deep_as_the_sequence_and_attention_is_not():
     short, long = depths["rnn@implementation=eager"]
     assert long - short == pytest.approx(short, rel=0.1)
     assert len(set(depths["transformer"])) == 1
+
+
+def test_the_memoryless_answer_costs_what_arithmetic_says():
+    """The variance 1/6 of a sum of two numbers, ln 8 of a symbol; printed tables spread the latter over T + 20."""
+    drawn = {
+        generator: (lambda rng, batch, length, g=generator: g.sample(rng, batch=batch, length=length))
+        for generator in (adding, copy)
+    }
+    found = {}
+    for generator, sample in drawn.items():
+        subject = subject_of(nn.Identity(), length=100, sample=sample, generator=generator)
+        found |= {(generator, entry.name): entry.value for entry in memoryless.measure(subject)}
+    assert found == {
+        (adding, "memoryless_loss"): pytest.approx(1 / 6, abs=0.0125),  # four standard errors of 4,096 sequences
+        (copy, "memoryless_loss"): pytest.approx(math.log(8), rel=1e-3),
+        (copy, "diluted_memoryless_loss"): pytest.approx(10 * math.log(8) / 120, rel=1e-3),
+    }
+
+
+def test_the_memoryless_answer_is_the_best_constant_one():
+    """Of classes that come unequally often it costs their entropy, and not ln of their number."""
+
+    def sample(rng, batch, length):
+        del rng
+        targets = torch.zeros(batch, length, dtype=torch.int64)
+        targets[: batch // 4] = 1
+        return Batch(inputs=targets, targets=targets, scored=torch.ones(batch, length, dtype=torch.bool))
+
+    (found,) = memoryless.measure(subject_of(nn.Identity(), length=3, sample=sample))
+    assert found.value == pytest.approx(-(0.25 * math.log(0.25) + 0.75 * math.log(0.75)))
