@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seqbench import plan, tuning
 from seqbench.cell import Cell, canonical_json, model_name
@@ -79,6 +80,8 @@ COST_COLUMNS = (PARAMETERS, WALL_SECONDS)
 ROW_COLUMNS = tuple(
     name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, MATCHED_BY, STEPS, EVALUATED, ERROR)
 )
+OF_A_KIND = (TASK, PROBE, MODEL, LENGTH, WIDTH, LAYERS, MATCHED_BY, PARAMS, BATCH, THREADS, DEVICE)
+"""What an arm may ask of a cell; of many cells few differ in it."""
 
 MISSING = "missing"
 """The status of a planned cell without an accepted record."""
@@ -106,6 +109,17 @@ class Tables:
             self._kept[key] = make()
         found: T = self._kept[key]
         return found
+
+    @cached_property
+    def kinds(self) -> tuple[pd.DataFrame, NDArray[np.intp]]:
+        """Return the cells that differ in what an arm may name, one row each, and which of them every cell is: (n,)."""
+        number = self.cells.groupby(list(OF_A_KIND), sort=False, dropna=False).ngroup().to_numpy()
+        return self.cells[list(OF_A_KIND)].drop_duplicates(ignore_index=True), number
+
+    @cached_property
+    def beside(self) -> pd.DataFrame:
+        """Return the measurements of every planned cell, in the rows of `cells`; NaN where it has none."""
+        return self.wide.reindex(self.cells[FINGERPRINT]).set_axis(self.cells.index)
 
     @cached_property
     def rounds(self) -> Mapping[str, pd.DataFrame]:
@@ -252,11 +266,11 @@ def _rows(records: Mapping[str, Record]) -> pd.DataFrame:
     return _frame([row(record, group="") for record in records.values()], ROW_COLUMNS)
 
 
-def _joined(parts: "pd.Series[Any]") -> np.ndarray[Any, np.dtype[np.float64]]:
+def _joined(parts: "pd.Series[Any]") -> NDArray[np.float64]:
     return np.concatenate([_array(part) for part in parts]) if len(parts) else np.empty(0)
 
 
-def _array(numbers: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _array(numbers: Sequence[float]) -> NDArray[np.float64]:
     packed = numbers.packed if isinstance(numbers, Floats) else numbers
     return np.asarray(packed, dtype=np.float64)
 

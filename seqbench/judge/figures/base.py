@@ -44,6 +44,7 @@ PLACED = (table.TASK, table.MODEL, table.LENGTH, table.WIDTH, table.LAYERS, tabl
 """What tells of a mark to which cells it belongs, as far as its frame has it."""
 MANY = 50
 """Of more seeds than this no further one has a mark or a thin line of its own; means and intervals are of all."""
+LEFT_OUT = f"There are more than {MANY} seeds of a model: the data hold what is drawn of them, not every seed."
 BLOCKS = 60
 """Into how many blocks of steps a training is summed up, so that a long one stays a small figure."""
 
@@ -87,7 +88,7 @@ def progress(frame: pd.DataFrame, cells: pd.DataFrame, probes: Sequence[str] | N
         return COMPLETE
     shown = cells[cells[table.PROBE].isin(probes)]
     if table.TASK in frame and len(frame):
-        shown = shown[shown[table.TASK].isin(frame[table.TASK])]
+        shown = shown[shown[table.TASK].isin(frame[table.TASK].unique())]
     lost = shown[shown[table.STATUS] == table.MISSING]
     keys = [name for name in PLACED if name in frame]
     if lost.empty or table.MODEL not in keys:
@@ -177,6 +178,30 @@ def blocked(rows: pd.DataFrame) -> pd.DataFrame:
     return names.assign(**points)
 
 
+def spanned(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return blocks of steps as they are or, where a model has more than `MANY` seeds, what `bands` draws of them.
+
+    That is the least, the median and the greatest value of all seeds at every step, named so in place of the seed.
+    """
+    keys = [*FACETS, table.LAYERS, table.MODEL]
+    if not rows.groupby(keys)[table.SEED].nunique().gt(MANY).any():
+        return rows
+    values = rows.groupby([*keys, table.AT, table.UNIT])[table.VALUE]
+    found = {"least": values.min(), "median": values.median(), "greatest": values.max()}
+    together = pd.concat(found, names=[table.SEED]).reset_index().astype({table.SEED: "str"})
+    return together[rows.columns.to_list()].sort_values([*keys, table.AT, table.VALUE], ignore_index=True)
+
+
+def caption(drawn: Drawn, frame: pd.DataFrame) -> str:
+    """Return what stands below a figure, with what its data leave out."""
+    return f"{drawn.CAPTION} {LEFT_OUT}" if summed_up(frame) else drawn.CAPTION
+
+
+def summed_up(frame: pd.DataFrame) -> bool:
+    """Return whether rows of a frame stand for many seeds: these have a name, where a seed is a number."""
+    return table.SEED in frame and isinstance(frame[table.SEED].dtype, pd.StringDtype)
+
+
 def bands(axis: Axes, panel: pd.DataFrame) -> None:
     """Draw a line per model, the median over seeds at every step, with a band that spans the seeds."""
     for model in style.ordered(panel[table.MODEL]):
@@ -202,7 +227,7 @@ def timed(tables: Tables, probes: tuple[str, ...]) -> pd.DataFrame:
     rows = []
     for cell in cells.sort_values([*columns, table.FINGERPRINT]).to_dict("records"):
         rounds = table.rounds(tables, str(cell[table.FINGERPRINT]))
-        values = rounds[rounds[table.KEPT]][table.SECONDS].to_numpy(dtype=np.float64)
+        values = rounds[table.SECONDS].to_numpy(dtype=np.float64)[rounds[table.KEPT].to_numpy()]
         inside = stats.order_statistics(values, lower_level=0.025, upper_level=0.025)
         found = {name: cell[name] for name in (*columns, table.STATUS, table.ERROR)}
         found |= {MEDIAN: float(np.median(values)) if len(values) else np.nan, N: len(values)}

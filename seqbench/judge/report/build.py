@@ -197,11 +197,12 @@ def build(study: Study, contents: Contents, *, formats: Iterable[str] = ()) -> R
 
 
 def report_id(study: Study, contents: Contents) -> str:
-    """Return the sha256 of the sorted record contents, the study and the library versions, in hexadecimal."""
+    """Return the sha256 of the study, the sorted hashes of its records and the library versions, in hexadecimal."""
     digest = hashlib.sha256()
     digest.update(study.model_dump_json(by_alias=True).encode())
-    for content in sorted(record.to_json(entry) for _, entry in contents.records):
-        digest.update(hashlib.sha256(content).digest())
+    # As hashes, since the contents of all records of a large study do not fit into memory.
+    for found in sorted(hashlib.sha256(record.to_json(entry)).digest() for _, entry in contents.records):
+        digest.update(found)
     digest.update(canonical_json(_libraries()).encode())
     return digest.hexdigest()
 
@@ -276,7 +277,7 @@ def _drawing(
     return Drawing(
         name=name,
         title=module.TITLE,
-        caption=module.CAPTION,
+        caption=base.caption(module, frame),
         file=file,
         files={form: svg.written(figure, form) for form in formats},
         element=Markup(svg.inline(file, name=name, title=module.TITLE)),  # noqa: S704 drawn here; matplotlib escapes text
