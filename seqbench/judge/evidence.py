@@ -405,9 +405,10 @@ def _by_seed(rows: pd.DataFrame, atom: Atom, filling: Filling, *, up: bool) -> "
             by_seed = by_seed.reindex(sorted(set(rows[table.SEED]))).mask(
                 rows.groupby(table.SEED)["failed"].any(), away
             )
-    by_seed = by_seed.reindex(sorted({*by_seed.index, *hopeless}))
-    by_seed.loc[hopeless] = -math.inf
-    return by_seed.dropna().sort_index() - (atom.against if isinstance(atom.against, float) else 0.0)
+    if hopeless:
+        by_seed = by_seed.reindex(sorted({*by_seed.index, *hopeless}))
+        by_seed.loc[hopeless] = -math.inf
+    return by_seed.dropna() - (atom.against if isinstance(atom.against, float) else 0.0)
 
 
 def _filled(rows: pd.DataFrame, atom: Atom, filling: Filling, *, up: bool) -> "pd.Series[float]":

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import matplotlib as mpl
 import numpy as np
@@ -146,36 +146,35 @@ def _raised(power: int) -> str:
 
 
 def trained_to_be_scored(series: pd.DataFrame, measurement: str) -> pd.DataFrame:
-    """Return a measurement's points of cells trained to be scored; what a probe watches may be trained otherwise."""
-    return table.points(series[(series[table.MEASUREMENT] == measurement) & (series[table.PROBE] == "")])
+    """Return a measurement's series of cells trained to be scored; what a probe watches may be trained otherwise."""
+    return series[(series[table.MEASUREMENT] == measurement) & (series[table.PROBE] == "")]
 
 
-def blocked(rows: pd.DataFrame) -> pd.DataFrame:
+def blocked(series: pd.DataFrame) -> pd.DataFrame:
     """Return the median of every block of steps of every training, one row per block.
 
     Columns: task, length, width, params, layers, variant, seed, step, value, unit. A training that stopped early
     keeps its last value to the end of its facet, so that a median over seeds never loses those that were done first.
     """
-    facets = list(FACETS)
-    columns = [*facets, table.LAYERS, table.MODEL, table.SEED]
-    finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
-    if finite.empty:
-        return pd.DataFrame(columns=[*columns, table.AT, table.VALUE, table.UNIT])
-    last = finite.groupby(facets)[table.AT].transform("max")
-    size = np.maximum(1, np.ceil(last / BLOCKS))
-    steps = np.minimum(np.ceil(finite[table.AT] / size) * size, last).rename(table.AT)
+    columns = [*FACETS, table.LAYERS, table.MODEL, table.SEED, table.UNIT]
+    found = [_blocked(own, columns) for _, own in series.groupby(list(FACETS))]
+    empty = pd.DataFrame(columns=[*columns[:-1], table.AT, table.VALUE, table.UNIT])
+    return pd.concat(found, ignore_index=True)[empty.columns.to_list()] if found else empty
+
+
+def _blocked(series: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return the blocks of the trainings of one facet."""
     # Trainings as numbers in the order of their names: texts would be compared for every one of many points.
-    training = finite.groupby(columns).ngroup().rename("training")
-    known = finite[columns].groupby(training).first()
-    found = finite.groupby([training, steps])[table.VALUE].median()
-    facet = known.groupby(facets).ngroup().to_numpy()[found.index.get_level_values("training")]
-    filled = [own.unstack("training").ffill().unstack().dropna() for _, own in found.groupby(facet)]
-    together = cast("pd.Series[float]", pd.concat(filled))
-    long = together.rename(table.VALUE).sort_index().reset_index()
-    names = known.take(long["training"].to_numpy()).reset_index(drop=True)
-    units = finite.groupby(table.TASK)[table.UNIT].first()
-    points = {table.AT: long[table.AT], table.VALUE: long[table.VALUE], table.UNIT: names[table.TASK].map(units)}
-    return names.assign(**points)
+    training = series.groupby(columns).ngroup().rename("training")
+    known = series[columns].groupby(training).first()
+    points = table.points(series[[table.AT, table.VALUE]].join(training))
+    points = points[np.isfinite(points[table.VALUE])]
+    last = points[table.AT].max()
+    size = np.maximum(1, np.ceil(last / BLOCKS))
+    steps = np.minimum(np.ceil(points[table.AT] / size) * size, last)
+    medians = points.groupby([points["training"], steps])[table.VALUE].median()
+    filled = medians.unstack("training").ffill().unstack().dropna().rename(table.VALUE).reset_index()
+    return known.take(filled.pop("training").to_numpy()).reset_index(drop=True).join(filled)
 
 
 def spanned(rows: pd.DataFrame) -> pd.DataFrame:

@@ -94,7 +94,7 @@ def test_kinds_of_cells_say_of_every_cell_whether_it_belongs_to_an_arm():
     assert len(counts) > 2
 
 
-@pytest.mark.parametrize("change", [{"ln": True}, {"against": 0.25}, {"measurement": "tokens"}, {"sign": -1}])
+@pytest.mark.parametrize("change", [{"ln": True}, {"against": 0.25}, {"measurement": "tokens"}, {"sign": 1}])
 def test_one_arm_is_gathered_anew_for_another_question(change):
     """What is kept of an atom is not given for one that asks something else of the same arms."""
     rules = STUDY.preregistration
