@@ -359,7 +359,7 @@ def _resampled(samples: Sequence[Array]) -> "_Resampled":
     return _resampled_from(*(np.ascontiguousarray(values).tobytes() for values in samples))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _resampled_from(*contents: bytes) -> "_Resampled":
     """Return what bootstrap and jackknife say of samples; the same ones serve several margins and every level."""
     samples = [np.frombuffer(content, dtype=np.float64) for content in contents]

@@ -38,9 +38,9 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     many = rows.groupby(list(KIND))[table.SEED].nunique().gt(base.MANY).any()
     if many:
         rows = rows.assign(**{name: [one[:: _every(one)] for one in rows[name]] for name in (table.AT, table.VALUE)})
-    points = table.points(rows.join(known.set_axis([SLOPE, HORIZON], axis=1), on=table.FINGERPRINT))
     columns = [*KIND, table.SEED, table.AT, table.VALUE, SLOPE, HORIZON]
-    points = points[columns].sort_values(columns[:5]).reset_index(drop=True)
+    rows = rows.join(known.set_axis([SLOPE, HORIZON], axis=1), on=table.FINGERPRINT)[columns]
+    points = table.points(rows).sort_values(columns[:5]).reset_index(drop=True)
     return _summed_up(points) if many else points
 
 
