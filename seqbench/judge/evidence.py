@@ -250,9 +250,8 @@ def _arm_rows(arm: Arm, atom: Atom, tables: Tables, rules: Preregistration) -> p
     Many atoms ask for the same arm and measurement.
     """
     asked = (atom.measurement, atom.against, atom.slope_over, atom.ln, _failures(rules))
-    return tables.once(
-        (_arm_rows, arm.model_dump_json(), *asked), lambda: _arm_rows_anew(arm, atom, tables, rules.failures)
-    )
+    key = (_arm_rows, arm.model_dump_json(), *asked)
+    return tables.once(key, lambda: _arm_rows_anew(arm, atom, tables, dict(_failures(rules))))
 
 
 def _arm_rows_anew(arm: Arm, atom: Atom, tables: Tables, failures: Mapping[str, str]) -> pd.DataFrame:
@@ -649,8 +648,8 @@ def _paired_panels(
 ) -> dict[tuple[str, ...], tuple[Array, ...]]:
     """Return ln(subject / reference) of every round that counts in both: kind of panel -> one array per process."""
     timed = tables.once(_paired_panels, lambda: tables.cells.loc[tables.cells[table.PANEL] != "", _OF_A_PANEL])
-    one, other = (rows[[table.FINGERPRINT]].merge(timed, on=table.FINGERPRINT) for rows in (subjects, references))
-    pairs = one.merge(other, on=[table.PANEL, table.MACHINE, table.BATCH], suffixes=("", "_reference"))
+    panels = [rows[[table.FINGERPRINT]].merge(timed, on=table.FINGERPRINT) for rows in (subjects, references)]
+    pairs = panels[0].merge(panels[1], on=[table.PANEL, table.MACHINE, table.BATCH], suffixes=("", "_reference"))
     found: dict[tuple[str, ...], list[Array]] = {}
     for pair in pairs.sort_values([table.FINGERPRINT, f"{table.FINGERPRINT}_reference"]).to_dict("records"):
         shape = [str(pair[name]) for name in (table.MACHINE, table.DEVICE, table.BATCH)]

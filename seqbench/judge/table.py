@@ -113,8 +113,8 @@ class Tables:
     @cached_property
     def kinds(self) -> tuple[pd.DataFrame, NDArray[np.intp]]:
         """Return the cells that differ in what an arm may name, one row each, and which of them every cell is: (n,)."""
-        number = self.cells.groupby(list(OF_A_KIND), sort=False, dropna=False).ngroup().to_numpy()
-        return self.cells[list(OF_A_KIND)].drop_duplicates(ignore_index=True), number
+        number = self.cells.groupby(list(OF_A_KIND), sort=False, dropna=False).ngroup()
+        return self.cells[list(OF_A_KIND)].drop_duplicates(ignore_index=True), np.asarray(number, dtype=np.intp)
 
     @cached_property
     def beside(self) -> pd.DataFrame:

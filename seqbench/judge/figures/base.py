@@ -174,7 +174,8 @@ def _blocked(series: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     steps = np.minimum(np.ceil(points[table.AT] / size) * size, last)
     medians = points.groupby([points["training"], steps])[table.VALUE].median()
     filled = medians.unstack("training").ffill().unstack().dropna().rename(table.VALUE).reset_index()
-    return known.take(filled.pop("training").to_numpy()).reset_index(drop=True).join(filled)
+    names: pd.DataFrame = known.take(filled.pop("training").to_numpy()).reset_index(drop=True)
+    return names.join(filled)
 
 
 def spanned(rows: pd.DataFrame) -> pd.DataFrame:
@@ -187,7 +188,7 @@ def spanned(rows: pd.DataFrame) -> pd.DataFrame:
         return rows
     values = rows.groupby([*keys, table.AT, table.UNIT])[table.VALUE]
     found = {"least": values.min(), "median": values.median(), "greatest": values.max()}
-    together = pd.concat(found, names=[table.SEED]).reset_index().astype({table.SEED: "str"})
+    together: pd.DataFrame = pd.concat(found, names=[table.SEED]).reset_index().astype({table.SEED: "str"})
     return together[rows.columns.to_list()].sort_values([*keys, table.AT, table.VALUE], ignore_index=True)
 
 

@@ -1,6 +1,8 @@
 """Where a model overtakes the Transformer: ln ratio of times by length and batch."""
 
 import math
+from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,7 +45,7 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     cells = tables.cells
     cells = cells[cells[table.PROBE].isin(PHASES) & (cells[table.STATUS] == "ok") & (cells[table.PANEL] != "")]
     found: dict[tuple[object, ...], list[Array]] = {}
-    panels: dict[tuple[str, str, int], list[dict[str, object]]] = {}
+    panels: dict[tuple[str, str, int], list[dict[Hashable, Any]]] = {}
     for row in cells[[*WHERE_TIMED, table.PANEL, table.FINGERPRINT]].to_dict("records"):
         panels.setdefault((row[table.PANEL], row[table.MACHINE], row[table.BATCH]), []).append(row)
     for _, panel in sorted(panels.items()):

@@ -40,7 +40,7 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
         rows = rows.assign(**{name: [one[:: _every(one)] for one in rows[name]] for name in (table.AT, table.VALUE)})
     columns = [*KIND, table.SEED, table.AT, table.VALUE, SLOPE, HORIZON]
     rows = rows.join(known.set_axis([SLOPE, HORIZON], axis=1), on=table.FINGERPRINT)[columns]
-    points = table.points(rows).sort_values(columns[:5]).reset_index(drop=True)
+    points = table.points(rows).sort_values(columns[:5], ignore_index=True)
     return _summed_up(points) if many else points
 
 
@@ -52,7 +52,8 @@ def _summed_up(points: pd.DataFrame) -> pd.DataFrame:
     means = finite.groupby([*KIND, table.AT])[table.VALUE].mean().reset_index().join(laws, on=list(KIND))
     first = points[points.groupby(list(KIND))[table.SEED].rank("dense") <= base.MANY]
     both = [first.astype({table.SEED: "str"}), means.assign(**{table.SEED: base.MEAN})]
-    return pd.concat(both, ignore_index=True)[points.columns.to_list()]
+    together: pd.DataFrame = pd.concat(both, ignore_index=True)[points.columns.to_list()]
+    return together
 
 
 def draw(frame: pd.DataFrame) -> Figure:
