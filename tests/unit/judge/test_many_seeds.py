@@ -18,7 +18,7 @@ BANDS = ["learning_curves", "gradient_norm_training"]
 
 
 def repeated(frame, column):
-    """Return the rows of a frame once for each of many seeds, whose values grow with its square: their mean is not their median."""
+    """Return the rows of a frame once for each of many seeds, whose values grow so that mean and median differ."""
     return pd.concat(
         [
             frame.assign(**{table.SEED: seed, column: [np.array(one) * (1 + seed**2 / 1000) for one in frame[column]]})
