@@ -9,6 +9,7 @@ plan it, and resume it with one record taken away. Prints one JSON object for ea
 most memory that any of the processes held, in MiB. The study is deleted afterwards, unless FOLDER is given, where it
 stays and is used again.
 
+`report` is all of `seqbench report` from the start of its process; what it names no part of is `report` less the parts.
 `plan` is the whole command `seqbench plan`, `planning` its main function alone; `resume` is the time from the start of
 a process to the start of the one cell that is missing. All seconds are of processor time of the one thread, which other
 processes disturb less than the wall's.
@@ -22,9 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 from unittest import mock
 
 import numpy as np
@@ -34,6 +36,7 @@ from seqbench.plan import Planned, Study
 from seqbench.record import Measurement, Record
 from seqbench.suite import Group
 
+T = TypeVar("T")
 LENGTHS = 2
 SCATTER = 0.02
 STAGES = ("judging", "planning", "resuming")
@@ -146,31 +149,36 @@ def _one_core() -> None:
 
 
 def judging(folder: Path) -> dict[str, float]:
-    """Return the seconds of reading, of judging alone, and of building and writing a report."""
-    spent, begun = {}, time.process_time()
+    """Return the seconds of what `seqbench report` does, by part, and of all of it from the start of the process."""
+    spent: dict[str, float] = {}
+    begun = time.process_time()
+    from seqbench.judge.report import build  # noqa: PLC0415 - what it costs to import is part of what is measured
 
-    def lap(name: str) -> None:
-        nonlocal begun
-        spent[name] = time.process_time() - begun
+    spent["import"] = time.process_time() - begun
+    parts = {
+        "read": (build.store, "contents"),
+        "tables": (build.table, "tables"),
+        "judge": (build.verdicts, "judge_tables"),
+        "figures": (build, "_drawings"),
+        "page": (build, "write"),
+    }
+    with tempfile.TemporaryDirectory() as out, ExitStack() as timed:
+        for name, (module, function) in parts.items():
+            timed.enter_context(mock.patch.object(module, function, _timed(getattr(module, function), name, spent)))
+        build.write(build.build_folder(folder), Path(out))
+    return spent | {"report": time.process_time()}
+
+
+def _timed(call: Callable[..., T], name: str, spent: dict[str, float]) -> Callable[..., T]:
+    """Return a function that notes what a call of another took."""
+
+    def noted(*given: object, **named: object) -> T:
         begun = time.process_time()
+        found = call(*given, **named)
+        spent[name] = time.process_time() - begun
+        return found
 
-    from seqbench.judge import table  # noqa: PLC0415 - what it costs to import is part of what is measured
-    from seqbench.judge.report import build, verdicts  # noqa: PLC0415
-
-    lap("import")
-    study, held = store.open_study(folder), store.contents(folder)
-    lap("read")
-    tables = table.tables(study, held)
-    lap("tables")
-    verdicts.judge_tables(study, tables)
-    lap("judge")
-    del tables
-    with tempfile.TemporaryDirectory() as out:
-        report = build.build(study, held)
-        lap("build, tables and judging again")
-        build.write(report, Path(out))
-        lap("page")
-    return spent
+    return noted
 
 
 def planning(folder: Path) -> dict[str, float]:

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seqbench.errors import InvalidInput
 from seqbench.judge import capacity, stats, survival, table, testing
@@ -63,6 +64,8 @@ ROW_COLUMNS = (
     table.STEPS,
     table.EVALUATED,
 )
+BY_SEED = (table.SEED, table.LENGTH, table.WIDTH, table.LAYERS, "symbol_bits", "state_floats")
+"""What the value of a seed is made from, beside the values of its cells: numbers alone, quicker to copy than texts."""
 _OF_A_PANEL = [
     table.FINGERPRINT,
     table.PANEL,
@@ -145,6 +148,12 @@ def gather(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, cla
     trimmed: why cells of it are no longer planned; what is left of them is not tested. Of an arm with candidates the
     one that the study's trials chose is tested.
     """
+    key = (gather, claim, name, trimmed, atom.model_dump_json(), _failures(rules))
+    return tables.once(key, lambda: _chosen(name, atom, tables, rules, claim=claim, trimmed=trimmed))
+
+
+def _chosen(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, claim: str, trimmed: str) -> Evidence:
+    """Return what the tables say about an atom, of whose arms with candidates those count that the trials chose."""
     choices = {key: tables.chosen[claim, name, key] for key, arm in atom.arms.items() if arm.candidates}
     models = {key: found for key, found in choices.items() if isinstance(found, str)}
     if refused := [found for found in choices.values() if isinstance(found, Refused)]:
@@ -179,13 +188,28 @@ def bounds(evidence: Evidence, levels: AtomLevels) -> Bounds:
     return testing.bounds(evidence.atom, evidence.samples, levels)
 
 
-def claim_cells(atoms: Iterable[Atom], cells: pd.DataFrame) -> pd.DataFrame:
+def claim_cells(atoms: Iterable[Atom], tables: Tables) -> pd.DataFrame:
     """Return the planned cells that any arm of these atoms names, each once."""
-    chosen = pd.Series(False, index=cells.index)
+    chosen = np.zeros(len(tables.cells), dtype=bool)
     for atom in atoms:
         for arm in atom.arms.values():
-            chosen |= matches(arm, cells)
-    return cells[chosen]
+            chosen |= _of_arm(arm, tables)
+    return tables.cells[chosen]
+
+
+def _of_arm(arm: Arm, tables: Tables) -> NDArray[np.bool_]:
+    """Return which planned cells belong to an arm; those that differ in their seed alone are looked at once."""
+
+    def found() -> NDArray[np.bool_]:
+        kinds, number = tables.kinds
+        return matches(arm, kinds).to_numpy(dtype=bool)[number]
+
+    return tables.once((_of_arm, arm.model_dump_json()), found)
+
+
+def _failures(rules: Preregistration) -> tuple[tuple[str, str], ...]:
+    """Return the rules of failures as a part of a key: of what is pre-registered they alone change an arm's rows."""
+    return tuple(rules.failures.items())
 
 
 def matches(arm: Arm, cells: pd.DataFrame) -> "pd.Series[bool]":
@@ -221,16 +245,23 @@ def _on_device(wanted: str, cells: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _arm_rows(arm: Arm, atom: Atom, tables: Tables, rules: Preregistration) -> pd.DataFrame:
-    """Return one row per planned cell of an arm: seed, status, value and against, by rule and by filling."""
-    rows = tables.cells[matches(arm, tables.cells)]
+    """Return one row per planned cell of an arm: seed, status, value and against, by rule and by filling.
+
+    Many atoms ask for the same arm and measurement.
+    """
+    asked = (atom.measurement, atom.against, atom.slope_over, atom.ln, _failures(rules))
+    key = (_arm_rows, arm.model_dump_json(), *asked)
+    return tables.once(key, lambda: _arm_rows_anew(arm, atom, tables, dict(_failures(rules))))
+
+
+def _arm_rows_anew(arm: Arm, atom: Atom, tables: Tables, failures: Mapping[str, str]) -> pd.DataFrame:
+    chosen = _of_arm(arm, tables)
     needed = sorted(set(_columns(atom)))
-    wide = tables.wide.reindex(index=rows[table.FINGERPRINT], columns=needed).astype(float).set_axis(rows.index)
-    # A baseline, chance or floor that a failed cell lacks is read from the task's other cells: these are properties of
-    # the data, not of the model.
-    same_task = tables.cells[tables.cells[table.TASK] == arm.task][table.FINGERPRINT]
-    around = tables.wide.reindex(index=same_task, columns=needed).astype(float).mean().to_dict()
-    result = rows[list(ROW_COLUMNS)].copy()
-    status_rule = result[table.STATUS].map(lambda status: rules.failures.get(status, VALUE))
+    wide = tables.beside.reindex(columns=needed)[chosen].astype(float)
+    around = tables.once((_around, arm.task, *needed), lambda: _around(arm.task, needed, tables))
+    result = tables.cells.loc[chosen, list(ROW_COLUMNS)]
+    statuses = result[table.STATUS]
+    status_rule = statuses.map({status: failures.get(status, VALUE) for status in statuses.unique()})
     value = _values(atom, result, wide, tables)
     result["symbol_bits"], result["state_floats"] = _size_of_memory(result, wide)
     chance = _chance(atom, result, wide, around)
@@ -248,6 +279,15 @@ def _arm_rows(arm: Arm, atom: Atom, tables: Tables, rules: Preregistration) -> p
     result["failed"] = as_chance | (out & (status_rule == EXCLUDED)) | ((result[table.STATUS] == "ok") & value.isna())
     result["low"], result["high"] = _limits(atom, result, wide, around, chance)
     return result.sort_values([table.SEED, "value"]).reset_index(drop=True)
+
+
+def _around(task: str, needed: list[str], tables: Tables) -> Around:
+    """Return the means of measurements over all cells of a task.
+
+    A baseline, chance or floor that a failed cell lacks is read from the task's other cells: these are properties of
+    the data, not of the model.
+    """
+    return tables.beside.reindex(columns=needed)[tables.cells[table.TASK] == task].astype(float).mean().to_dict()
 
 
 def _columns(atom: Atom) -> tuple[str, ...]:
@@ -350,7 +390,7 @@ def _by_seed(rows: pd.DataFrame, atom: Atom, filling: Filling, *, up: bool) -> "
     It is the mean over the seed's cells, or the slope over them, minus the number that the atom is held against.
     """
     value = rows["value"] if filling == "rules" else _filled(rows, atom, filling, up=up)
-    counted = rows.assign(value=value - rows["against"]).dropna(subset=["value"])
+    counted = rows[list(BY_SEED)].assign(value=value - rows["against"]).dropna(subset=["value"])
     if atom.measurement == CAPACITY:
         counted = _capacities(counted)
     hopeless: list[int] = []
@@ -364,9 +404,10 @@ def _by_seed(rows: pd.DataFrame, atom: Atom, filling: Filling, *, up: bool) -> "
             by_seed = by_seed.reindex(sorted(set(rows[table.SEED]))).mask(
                 rows.groupby(table.SEED)["failed"].any(), away
             )
-    by_seed = by_seed.reindex(sorted({*by_seed.index, *hopeless}))
-    by_seed.loc[hopeless] = -math.inf
-    return by_seed.dropna().sort_index() - (atom.against if isinstance(atom.against, float) else 0.0)
+    if hopeless:
+        by_seed = by_seed.reindex(sorted({*by_seed.index, *hopeless}))
+        by_seed.loc[hopeless] = -math.inf
+    return by_seed.dropna() - (atom.against if isinstance(atom.against, float) else 0.0)
 
 
 def _filled(rows: pd.DataFrame, atom: Atom, filling: Filling, *, up: bool) -> "pd.Series[float]":
@@ -606,12 +647,9 @@ def _paired_panels(
     subjects: pd.DataFrame, references: pd.DataFrame, tables: Tables
 ) -> dict[tuple[str, ...], tuple[Array, ...]]:
     """Return ln(subject / reference) of every round that counts in both: kind of panel -> one array per process."""
-    panels = [
-        rows[[table.FINGERPRINT]].merge(tables.cells[_OF_A_PANEL], on=table.FINGERPRINT)
-        for rows in (subjects, references)
-    ]
-    together = [table.PANEL, table.MACHINE, table.BATCH]
-    pairs = panels[0][panels[0][table.PANEL] != ""].merge(panels[1], on=together, suffixes=("", "_reference"))
+    timed = tables.once(_paired_panels, lambda: tables.cells.loc[tables.cells[table.PANEL] != "", _OF_A_PANEL])
+    panels = [rows[[table.FINGERPRINT]].merge(timed, on=table.FINGERPRINT) for rows in (subjects, references)]
+    pairs = panels[0].merge(panels[1], on=[table.PANEL, table.MACHINE, table.BATCH], suffixes=("", "_reference"))
     found: dict[tuple[str, ...], list[Array]] = {}
     for pair in pairs.sort_values([table.FINGERPRINT, f"{table.FINGERPRINT}_reference"]).to_dict("records"):
         shape = [str(pair[name]) for name in (table.MACHINE, table.DEVICE, table.BATCH)]

@@ -257,7 +257,11 @@ def times(tables: Tables, probes: Collection[str] = PROBES) -> tuple[Times, ...]
 
     Cells of several seeds at one setting are timed by the same processes: further rounds of these.
     """
-    cells = tables.cells[tables.cells[table.PROBE].isin(probes) & (tables.cells[table.STATUS] == "ok")]
+    return tuple(own for own in tables.once(times, lambda: _times(tables)) if own.kind[table.PROBE] in probes)
+
+
+def _times(tables: Tables) -> tuple[Times, ...]:
+    cells = tables.cells[tables.cells[table.PROBE].isin(PROBES) & (tables.cells[table.STATUS] == "ok")]
     found = []
     for key, rows in cells.groupby(list(KIND), sort=True):
         by_setting: dict[tuple[int, int], list[tuple[str, pd.DataFrame]]] = {}
@@ -361,11 +365,12 @@ def _stacked(
     for place, setting in enumerate(settings):
         for _, rounds in by_setting[setting]:
             logs = np.log(rounds[table.SECONDS].where(rounds[table.KEPT]).to_numpy(dtype=np.float64))
-            for number, own in pd.Series(logs).groupby(rounds[table.PROCESS].to_numpy()):
-                found.setdefault((int(str(number)), place), []).append(own.to_numpy(dtype=np.float64))
+            processes = rounds[table.PROCESS].to_numpy()
+            for number in np.unique(processes):
+                found.setdefault((int(number), place), []).append(logs[processes == number])
     joined = {name: np.concatenate(parts) for name, parts in found.items()}
-    processes, most = 1 + max(number for number, _ in joined), max(len(values) for values in joined.values())
-    whole = np.full((processes, most, len(settings)), np.nan)
+    most = max(len(values) for values in joined.values())
+    whole = np.full((1 + max(number for number, _ in joined), most, len(settings)), np.nan)
     for (process, place), values in joined.items():
         whole[process, : len(values), place] = values
     names = tuple(tuple(name for name, _ in by_setting[setting]) for setting in settings)

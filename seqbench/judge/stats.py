@@ -336,6 +336,7 @@ def _at_least(count: int, n: int) -> float:
     return float(stats.binom.sf(count - 1, n, 0.5))
 
 
+@lru_cache(maxsize=4096)
 def _depth(n: int, level: float) -> int:
     """Return the largest k with P(Binomial(n, ½) ≤ k − 1) ≤ level, 0 where there is none."""
     return int((stats.binom.cdf(np.arange(n), n, 0.5) <= level).sum())
@@ -358,7 +359,7 @@ def _resampled(samples: Sequence[Array]) -> "_Resampled":
     return _resampled_from(*(np.ascontiguousarray(values).tobytes() for values in samples))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _resampled_from(*contents: bytes) -> "_Resampled":
     """Return what bootstrap and jackknife say of samples; the same ones serve several margins and every level."""
     samples = [np.frombuffer(content, dtype=np.float64) for content in contents]

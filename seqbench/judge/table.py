@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from seqbench import plan, tuning
 from seqbench.cell import Cell, canonical_json, model_name
@@ -81,6 +82,8 @@ COST_COLUMNS = (PARAMETERS, WALL_SECONDS)
 ROW_COLUMNS = tuple(
     name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, MATCHED_BY, STEPS, EVALUATED, ERROR)
 )
+OF_A_KIND = (TASK, PROBE, MODEL, LENGTH, WIDTH, LAYERS, MATCHED_BY, PARAMS, BATCH, THREADS, DEVICE)
+"""What an arm may ask of a cell; of many cells few differ in it."""
 
 MISSING = "missing"
 """The status of a planned cell without an accepted record."""
@@ -110,22 +113,37 @@ class Tables:
         return found
 
     @cached_property
+    def kinds(self) -> tuple[pd.DataFrame, NDArray[np.intp]]:
+        """Return the cells that differ in what an arm may name, one row each, and which of them every cell is: (n,)."""
+        number = self.cells.groupby(list(OF_A_KIND), sort=False, dropna=False).ngroup()
+        return self.cells[list(OF_A_KIND)].drop_duplicates(ignore_index=True), np.asarray(number, dtype=np.intp)
+
+    @cached_property
+    def beside(self) -> pd.DataFrame:
+        """Return the measurements of every planned cell, in the rows of `cells`; NaN where it has none."""
+        return self.wide.reindex(self.cells[FINGERPRINT]).set_axis(self.cells.index)
+
+    @cached_property
     def rounds(self) -> Mapping[str, pd.DataFrame]:
         """Return the rounds of every timed cell as `rounds` describes them, by fingerprint."""
         timed = self.series[self.series[AXIS] == "round"]
         processes = self.wide["processes"] if "processes" in self.wide else pd.Series(dtype=float)
-        return {
-            str(name): _rounds(rows, processes=processes.get(name, math.nan))
-            for name, rows in timed.groupby(FINGERPRINT)
-        }
+        found: dict[str, dict[str, pd.Series[float]]] = {}
+        for key, name, at, values in zip(
+            *(timed[column] for column in (FINGERPRINT, MEASUREMENT, AT, VALUE)), strict=True
+        ):
+            found.setdefault(key, {})[name] = pd.Series(_array(values), index=_array(at))
+        return {key: _rounds(own, processes=processes.get(key, math.nan)) for key, own in found.items()}
 
 
 def tables(study: Study, contents: Contents) -> Tables:
     """Return every frame of a study; the order in which records were read does not matter."""
-    measured = measurements(study, contents)
+    records = accepted(study, contents)
+    rows = _rows(records)
+    measured = _measurements(records, rows)
     once = measured.drop_duplicates([FINGERPRINT, MEASUREMENT], keep="last")
     wide = once.pivot(index=FINGERPRINT, columns=MEASUREMENT, values=VALUE)
-    return Tables(cells(study, contents), measured, series(study, contents), wide, chosen(study, contents))
+    return Tables(cells(study, contents), measured, _series(records, rows), wide, chosen(study, contents))
 
 
 def chosen(study: Study, contents: Contents) -> dict[tuple[str, str, str], str | tuning.Refused]:
@@ -171,24 +189,22 @@ def cells(study: Study, contents: Contents) -> pd.DataFrame:
     return _frame(rows, (*CELL_COLUMNS, *RECORD_COLUMNS, *COST_COLUMNS))
 
 
-def measurements(study: Study, contents: Contents) -> pd.DataFrame:
-    """Return one row per accepted record of a planned cell and measurement."""
-    records = accepted(study, contents)
+def _measurements(records: Mapping[str, Record], rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per record and measurement; `rows` are those of the records."""
     held = [(place, item) for place, record in enumerate(records.values()) for item in record.measurements]
     own: dict[str, Any] = {
         MEASUREMENT: pd.Series([item.name for _, item in held], dtype="str"),
         VALUE: np.array([item.value for _, item in held], dtype=np.float64),
         UNIT: pd.Series([item.unit for _, item in held], dtype="str"),
     }
-    return _rows(records).take([place for place, _ in held]).reset_index(drop=True).assign(**own)
+    return rows.take([place for place, _ in held]).reset_index(drop=True).assign(**own)
 
 
-def series(study: Study, contents: Contents) -> pd.DataFrame:
+def _series(records: Mapping[str, Record], rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row per measurement that has a series: its axis, all of its places, and all of its values.
 
     A study of many cells has tens of millions of points, so that no frame holds them all: choose rows, then `points`.
     """
-    records = accepted(study, contents)
     held = [
         (place, item, item.series)
         for place, record in enumerate(records.values())
@@ -202,7 +218,7 @@ def series(study: Study, contents: Contents) -> pd.DataFrame:
         VALUE: pd.Series([one.values for _, _, one in held], dtype=object),
         UNIT: pd.Series([item.unit for _, item, _ in held], dtype="str"),
     }
-    return _rows(records).take([place for place, *_ in held]).reset_index(drop=True).assign(**own)
+    return rows.take([place for place, *_ in held]).reset_index(drop=True).assign(**own)
 
 
 def points(series: pd.DataFrame) -> pd.DataFrame:
@@ -219,19 +235,17 @@ def rounds(tables: Tables, fingerprint: str) -> pd.DataFrame:
     A round without a finite time does not count; a contended cell has no rounds.
     """
     found = tables.rounds.get(fingerprint)
-    return _rounds(tables.series[:0], processes=1.0) if found is None else found
+    return _rounds({}, processes=1.0) if found is None else found
 
 
-def _rounds(series: pd.DataFrame, *, processes: float) -> pd.DataFrame:
-    by_name: dict[str, Any] = {
-        name: pd.Series(_array(values), index=_array(at)).sort_index()
-        for name, at, values in zip(series[MEASUREMENT], series[AT], series[VALUE], strict=True)
-    }
-    seconds = by_name.get("seconds_per_token", pd.Series(dtype=float))
-    kept = by_name.get("round_kept", pd.Series(1.0, index=seconds.index)).reindex(seconds.index).fillna(0.0)
-    each = max(1, math.ceil(len(seconds) / max(1, 1 if math.isnan(processes) else int(processes))))
-    frame = pd.DataFrame({SECONDS: seconds, KEPT: (kept > 0) & np.isfinite(seconds) & (seconds > 0)})
-    return frame.assign(**{PROCESS: np.arange(len(frame)) // each})
+def _rounds(by_name: Mapping[str, "pd.Series[float]"], *, processes: float) -> pd.DataFrame:
+    seconds = by_name.get("seconds_per_token", pd.Series(dtype=float)).sort_index()
+    kept = by_name.get("round_kept", pd.Series(1.0, index=seconds.index)).reindex(seconds.index).to_numpy()
+    values = seconds.to_numpy()
+    each = max(1, math.ceil(len(values) / max(1, 1 if math.isnan(processes) else int(processes))))
+    counts = (kept > 0) & np.isfinite(values) & (values > 0)
+    columns = {SECONDS: values, KEPT: counts, PROCESS: np.arange(len(values)) // each}
+    return pd.DataFrame(columns, index=seconds.index)
 
 
 def row(record: Record, *, group: str) -> dict[str, Any]:
@@ -254,11 +268,11 @@ def _rows(records: Mapping[str, Record]) -> pd.DataFrame:
     return _frame([row(record, group="") for record in records.values()], ROW_COLUMNS)
 
 
-def _joined(parts: "pd.Series[Any]") -> np.ndarray[Any, np.dtype[np.float64]]:
+def _joined(parts: "pd.Series[Any]") -> NDArray[np.float64]:
     return np.concatenate([_array(part) for part in parts]) if len(parts) else np.empty(0)
 
 
-def _array(numbers: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _array(numbers: Sequence[float]) -> NDArray[np.float64]:
     packed = numbers.packed if isinstance(numbers, Floats) else numbers
     return np.asarray(packed, dtype=np.float64)
 

@@ -184,7 +184,7 @@ def prepare(
 
     trimmed: why atoms cannot be tested because cells of them are no longer planned, by claim and atom.
     """
-    cells = evidence.claim_cells(claim.atoms.values(), tables.cells)
+    cells = evidence.claim_cells(claim.atoms.values(), tables)
     found = {
         key: evidence.gather(key, atom, tables, preregistered, claim=name, trimmed=trimmed.get((name, key), ""))
         for key, atom in claim.atoms.items()

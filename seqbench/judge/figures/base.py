@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import matplotlib as mpl
 import numpy as np
@@ -48,6 +48,7 @@ PLACED = (table.TASK, table.MODEL, table.LENGTH, table.WIDTH, table.LAYERS, tabl
 """What tells of a mark to which cells it belongs, as far as its frame has it."""
 MANY = 50
 """Of more seeds than this no further one has a mark or a thin line of its own; means and intervals are of all."""
+LEFT_OUT = f"There are more than {MANY} seeds of a model: the data hold what is drawn of them, not every seed."
 BLOCKS = 60
 """Into how many blocks of steps a training is summed up, so that a long one stays a small figure."""
 
@@ -91,7 +92,7 @@ def progress(frame: pd.DataFrame, cells: pd.DataFrame, probes: Sequence[str] | N
         return COMPLETE
     shown = cells[cells[table.PROBE].isin(probes)]
     if table.TASK in frame and len(frame):
-        shown = shown[shown[table.TASK].isin(frame[table.TASK])]
+        shown = shown[shown[table.TASK].isin(frame[table.TASK].unique())]
     lost = shown[shown[table.STATUS] == table.MISSING]
     keys = [name for name in PLACED if name in frame]
     if lost.empty or table.MODEL not in keys:
@@ -170,36 +171,60 @@ def _raised(power: int) -> str:
 
 
 def trained_to_be_scored(series: pd.DataFrame, measurement: str) -> pd.DataFrame:
-    """Return a measurement's points of cells trained to be scored; what a probe watches may be trained otherwise."""
-    return table.points(series[(series[table.MEASUREMENT] == measurement) & (series[table.PROBE] == "")])
+    """Return a measurement's series of cells trained to be scored; what a probe watches may be trained otherwise."""
+    return series[(series[table.MEASUREMENT] == measurement) & (series[table.PROBE] == "")]
 
 
-def blocked(rows: pd.DataFrame) -> pd.DataFrame:
+def blocked(series: pd.DataFrame) -> pd.DataFrame:
     """Return the median of every block of steps of every training, one row per block.
 
     Columns: task, length, width, params, layers, variant, seed, step, value, unit. A training that stopped early
     keeps its last value to the end of its facet, so that a median over seeds never loses those that were done first.
     """
-    facets = list(FACETS)
-    columns = [*facets, table.LAYERS, table.MODEL, table.SEED]
-    finite = rows[np.isfinite(rows[table.VALUE].astype(float))]
-    if finite.empty:
-        return pd.DataFrame(columns=[*columns, table.AT, table.VALUE, table.UNIT])
-    last = finite.groupby(facets)[table.AT].transform("max")
-    size = np.maximum(1, np.ceil(last / BLOCKS))
-    steps = np.minimum(np.ceil(finite[table.AT] / size) * size, last).rename(table.AT)
+    columns = [*FACETS, table.LAYERS, table.MODEL, table.SEED, table.UNIT]
+    found = [_blocked(own, columns) for _, own in series.groupby(list(FACETS))]
+    empty = pd.DataFrame(columns=[*columns[:-1], table.AT, table.VALUE, table.UNIT])
+    return pd.concat(found, ignore_index=True)[empty.columns.to_list()] if found else empty
+
+
+def _blocked(series: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return the blocks of the trainings of one facet."""
     # Trainings as numbers in the order of their names: texts would be compared for every one of many points.
-    training = finite.groupby(columns).ngroup().rename("training")
-    known = finite[columns].groupby(training).first()
-    found = finite.groupby([training, steps])[table.VALUE].median()
-    facet = known.groupby(facets).ngroup().to_numpy()[found.index.get_level_values("training")]
-    filled = [own.unstack("training").ffill().unstack().dropna() for _, own in found.groupby(facet)]
-    together = cast("pd.Series[float]", pd.concat(filled))
-    long = together.rename(table.VALUE).sort_index().reset_index()
-    names = known.take(long["training"].to_numpy()).reset_index(drop=True)
-    units = finite.groupby(table.TASK)[table.UNIT].first()
-    points = {table.AT: long[table.AT], table.VALUE: long[table.VALUE], table.UNIT: names[table.TASK].map(units)}
-    return names.assign(**points)
+    training = series.groupby(columns).ngroup().rename("training")
+    known = series[columns].groupby(training).first()
+    points = table.points(series[[table.AT, table.VALUE]].join(training))
+    points = points[np.isfinite(points[table.VALUE])]
+    last = points[table.AT].max()
+    size = np.maximum(1, np.ceil(last / BLOCKS))
+    steps = np.minimum(np.ceil(points[table.AT] / size) * size, last)
+    medians = points.groupby([points["training"], steps])[table.VALUE].median()
+    filled = medians.unstack("training").ffill().unstack().dropna().rename(table.VALUE).reset_index()
+    names: pd.DataFrame = known.take(filled.pop("training").to_numpy()).reset_index(drop=True)
+    return names.join(filled)
+
+
+def spanned(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return blocks of steps as they are or, where a model has more than `MANY` seeds, what `bands` draws of them.
+
+    That is the least, the median and the greatest value of all seeds at every step, named so in place of the seed.
+    """
+    keys = [*FACETS, table.LAYERS, table.MODEL]
+    if not rows.groupby(keys)[table.SEED].nunique().gt(MANY).any():
+        return rows
+    values = rows.groupby([*keys, table.AT, table.UNIT])[table.VALUE]
+    found = {"least": values.min(), "median": values.median(), "greatest": values.max()}
+    together: pd.DataFrame = pd.concat(found, names=[table.SEED]).reset_index().astype({table.SEED: "str"})
+    return together[rows.columns.to_list()].sort_values([*keys, table.AT, table.VALUE], ignore_index=True)
+
+
+def caption(drawn: Drawn, frame: pd.DataFrame) -> str:
+    """Return what stands below a figure, with what its data leave out."""
+    return f"{drawn.CAPTION} {LEFT_OUT}" if summed_up(frame) else drawn.CAPTION
+
+
+def summed_up(frame: pd.DataFrame) -> bool:
+    """Return whether rows of a frame stand for many seeds: these have a name, where a seed is a number."""
+    return table.SEED in frame and isinstance(frame[table.SEED].dtype, pd.StringDtype)
 
 
 def bands(axis: Axes, panel: pd.DataFrame) -> None:
@@ -227,7 +252,7 @@ def timed(tables: Tables, probes: tuple[str, ...]) -> pd.DataFrame:
     rows = []
     for cell in cells.sort_values([*columns, table.FINGERPRINT]).to_dict("records"):
         rounds = table.rounds(tables, str(cell[table.FINGERPRINT]))
-        values = rounds[rounds[table.KEPT]][table.SECONDS].to_numpy(dtype=np.float64)
+        values = rounds[table.SECONDS].to_numpy(dtype=np.float64)[rounds[table.KEPT].to_numpy()]
         inside = stats.order_statistics(values, lower_level=0.025, upper_level=0.025)
         found = {name: cell[name] for name in (*columns, table.STATUS, table.ERROR)}
         found |= {MEDIAN: float(np.median(values)) if len(values) else np.nan, N: len(values)}

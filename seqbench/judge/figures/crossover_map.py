@@ -1,6 +1,8 @@
 """Where a model overtakes the Transformer: ln ratio of times by length and batch."""
 
 import math
+from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +36,7 @@ SLOWER, FASTER = "#c91f16", "#0173b2"
 DEEPEST = math.log(4.0)
 """The ln ratio from which on a colour gets no deeper."""
 WHERE = (table.MACHINE, table.DEVICE, table.PROBE, table.MODEL, table.WIDTH, REFERENCE, table.BATCH, table.LENGTH)
+WHERE_TIMED = tuple(name for name in WHERE if name != REFERENCE)
 COLUMNS = (*WHERE, base.MEDIAN, base.LOWER, base.UPPER, base.N)
 
 
@@ -42,11 +45,15 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     cells = tables.cells
     cells = cells[cells[table.PROBE].isin(PHASES) & (cells[table.STATUS] == "ok") & (cells[table.PANEL] != "")]
     found: dict[tuple[object, ...], list[Array]] = {}
-    for _, panel in cells.groupby([table.PANEL, table.MACHINE, table.BATCH], sort=True):
-        family = [model for model in style.ordered(panel[table.MODEL]) if model.partition("@")[0] == FAMILY]
-        for reference in panel[panel[table.MODEL].isin(family[:1])].to_dict("records"):
+    panels: dict[tuple[str, str, int], list[dict[Hashable, Any]]] = {}
+    for row in cells[[*WHERE_TIMED, table.PANEL, table.FINGERPRINT]].to_dict("records"):
+        panels.setdefault((row[table.PANEL], row[table.MACHINE], row[table.BATCH]), []).append(row)
+    for _, panel in sorted(panels.items()):
+        models = style.ordered(str(row[table.MODEL]) for row in panel)
+        family = [model for model in models if model.partition("@")[0] == FAMILY][:1]
+        for reference in (row for row in panel if row[table.MODEL] in family):
             own = table.rounds(tables, str(reference[table.FINGERPRINT]))
-            for row in panel[~panel[table.MODEL].isin(family[:1])].to_dict("records"):
+            for row in (row for row in panel if row[table.MODEL] not in family):
                 ratios = evidence.log_ratios(table.rounds(tables, str(row[table.FINGERPRINT])), own)
                 place = {**row, REFERENCE: reference[table.MODEL]}
                 found.setdefault(tuple(place[name] for name in WHERE), []).extend(ratios)

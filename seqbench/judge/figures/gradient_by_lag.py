@@ -22,20 +22,38 @@ CAPTION = (
 PROBES = ("input_gradient",)
 SLOPE = "slope"
 HORIZON = "horizon"
+KIND = (table.MODEL, table.LENGTH, table.WIDTH)
 POINTS = 12
 """How many points of a seed's thin line are drawn; the data behind the figure hold all, but of more
-seeds than `base.MANY` those of the mean's line alone."""
+seeds than `base.MANY` those of the mean's line, of the first seeds and of the mean alone."""
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
-    """Return one row per variant, size, seed and lag, with the seed's fitted slope (nat/step) and horizon (steps)."""
+    """Return one row per variant, size, seed and lag, with the seed's fitted slope (nat/step) and horizon (steps).
+
+    Of many seeds the first ones have rows, and the mean of all, with the mean slope and the median horizon.
+    """
     rows = tables.series[tables.series[table.MEASUREMENT] == "log_gradient_norm"]
     known = tables.wide.reindex(columns=["gradient_slope", "gradient_horizon"])
-    if rows.groupby([table.MODEL, table.LENGTH, table.WIDTH])[table.SEED].nunique().gt(base.MANY).any():
+    many = rows.groupby(list(KIND))[table.SEED].nunique().gt(base.MANY).any()
+    if many:
         rows = rows.assign(**{name: [one[:: _every(one)] for one in rows[name]] for name in (table.AT, table.VALUE)})
-    points = table.points(rows.join(known.set_axis([SLOPE, HORIZON], axis=1), on=table.FINGERPRINT))
-    columns = [table.MODEL, table.LENGTH, table.WIDTH, table.SEED, table.AT, table.VALUE, SLOPE, HORIZON]
-    return points[columns].sort_values(columns[:5]).reset_index(drop=True)
+    columns = [*KIND, table.SEED, table.AT, table.VALUE, SLOPE, HORIZON]
+    rows = rows.join(known.set_axis([SLOPE, HORIZON], axis=1), on=table.FINGERPRINT)[columns]
+    points = table.points(rows).sort_values(columns[:5], ignore_index=True)
+    return _summed_up(points) if many else points
+
+
+def _summed_up(points: pd.DataFrame) -> pd.DataFrame:
+    """Return the points of the first `base.MANY` seeds of every variant and size, then those of the mean of all."""
+    finite = points[np.isfinite(points[table.VALUE])]
+    seeds = finite.drop_duplicates([*KIND, table.SEED]).groupby(list(KIND))
+    laws = pd.DataFrame({SLOPE: seeds[SLOPE].mean(), HORIZON: seeds[HORIZON].median()})
+    means = finite.groupby([*KIND, table.AT])[table.VALUE].mean().reset_index().join(laws, on=list(KIND))
+    first = points[points.groupby(list(KIND))[table.SEED].rank("dense") <= base.MANY]
+    both = [first.astype({table.SEED: "str"}), means.assign(**{table.SEED: base.MEAN})]
+    together: pd.DataFrame = pd.concat(both, ignore_index=True)[points.columns.to_list()]
+    return together
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -59,13 +77,17 @@ def draw(frame: pd.DataFrame) -> Figure:
 def _line(axis: Axes, rows: pd.DataFrame, look: style.Look) -> None:
     by_seed = rows.pivot_table(index=table.AT, columns=table.SEED, values=table.VALUE)
     by_seed = by_seed - by_seed.iloc[0]
+    if base.summed_up(rows):
+        mean, rows = by_seed.pop(base.MEAN), rows[rows[table.SEED] == base.MEAN]
+    else:
+        mean = by_seed.mean(axis=1)
     thin = by_seed.iloc[:: max(1, len(by_seed) // POINTS)]
     # One path for all seeds, broken between them by a place without a number.
     broken = [np.append(thin[seed], np.nan) for seed in list(thin)[: base.MANY]]
     lags = np.tile(np.append(thin.index, np.nan), len(broken))
     axis.plot(lags, np.concatenate(broken), color=look.colour, linestyle=look.line, linewidth=0.5, alpha=0.35)
     slope = rows.groupby(table.SEED)[SLOPE].first().mean()
-    mean = by_seed.mean(axis=1).iloc[:: _every(by_seed)]
+    mean = mean.iloc[:: _every(by_seed)]
     axis.plot(
         mean.index,
         mean,

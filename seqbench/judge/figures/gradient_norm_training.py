@@ -20,11 +20,14 @@ MEASUREMENT = "gradient_norm"
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:
-    """Return one row per task, variant, seed and block of steps, with the clipping norm of the task's groups."""
+    """Return one row per task, variant, seed and block of steps, with the clipping norm of the task's groups.
+
+    Of many seeds the rows are those of `base.spanned`.
+    """
     rows = base.trained_to_be_scored(tables.series, MEASUREMENT)
     groups = [group for group in study.suite.groups if group.training and group.probe is None]
     clips = {group.task: group.training.clip_norm for group in groups if group.training}
-    return base.blocked(rows).assign(clip_norm=lambda found: found[table.TASK].map(clips).astype(float))
+    return base.spanned(base.blocked(rows)).assign(clip_norm=lambda found: found[table.TASK].map(clips).astype(float))
 
 
 def draw(frame: pd.DataFrame) -> Figure:

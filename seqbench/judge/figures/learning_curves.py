@@ -29,8 +29,11 @@ LEVELS = {"chance": ("--", "chance_loss", "order0_bits_per_character"), "floor":
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
-    """Return one row per task, variant, size, seed and block of steps: median training loss, with chance and floor."""
-    rows = base.blocked(base.trained_to_be_scored(tables.series, MEASUREMENT))
+    """Return one row per task, variant, size, seed and block of steps: median training loss, with chance and floor.
+
+    Of many seeds the rows are those of `base.spanned`.
+    """
+    rows = base.spanned(base.blocked(base.trained_to_be_scored(tables.series, MEASUREMENT)))
     return rows.merge(_levels(tables), on=list(base.FACETS), how="left")
 
 

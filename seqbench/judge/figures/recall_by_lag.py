@@ -20,9 +20,9 @@ PROBES = ("",)
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     """Return one row per task, variant, seed and lag bucket: normalised recall."""
-    rows = table.points(tables.series[tables.series[table.MEASUREMENT] == "recall_by_lag"])
+    rows = tables.series[tables.series[table.MEASUREMENT] == "recall_by_lag"]
     columns = [*base.FACETS, table.LAYERS, table.MODEL, table.SEED, table.AT, table.VALUE, table.STATUS]
-    return rows[columns].sort_values(columns[:8]).reset_index(drop=True)
+    return table.points(rows[columns]).sort_values(columns[:8]).reset_index(drop=True)
 
 
 def draw(frame: pd.DataFrame) -> Figure:

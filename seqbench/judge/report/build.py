@@ -188,29 +188,31 @@ def build(study: Study, contents: Contents, *, formats: Iterable[str] = ()) -> R
     """
     tables = table.tables(study, contents)
     records = contents.of(plan.planned(study))
+    identity, rates = report_id(study, contents), _rates(study, contents)
+    alerts, corpora = _alerts(study, contents, tables), _corpora(study, records, tables)
+    models, samples = _models(records), _samples(records)
+    provenance = _provenance(study, contents, records, identity)
+    del contents, records  # of a large study they are most of what is in memory; all that follows is from the tables
     judged = verdicts.judge_tables(study, tables)
-    identity = report_id(study, contents)
-    rates = _rates(study, contents)
-    wanted = tuple(formats)
     return Report(
         id=identity,
         title=study.suite.title,
         exploratory=bool(study.exploratory),
         claims=judged,
         gates=gates.judge(study, tables),
-        figures=_drawings(study, tables, judged, rates, wanted),
+        figures=_drawings(study, tables, judged, rates, tuple(formats)),
         figures_of={name: verdicts.module_of(name).FIGURES for name in study.preregistration.claims},
-        alerts=_alerts(study, contents, tables),
+        alerts=alerts,
         failures=_failures(tables.cells),
         failure_count=int((~tables.cells[table.STATUS].isin(["ok", "unsolved", table.MISSING])).sum()),
-        corpora=_corpora(study, records, tables),
-        models=_models(records),
-        samples=_samples(records),
+        corpora=corpora,
+        models=models,
+        samples=samples,
         flips={verdict.claim: flips.flips(verdict) for verdict in judged},
         growths=_growths(tables),
         rates=rates,
         across=_across(tables, study),
-        provenance=_provenance(study, contents, records, identity),
+        provenance=provenance,
         rerun=_rerun(study),
         level=study.preregistration.level,
         error_share=study.preregistration.error_share_not_tested,
@@ -219,11 +221,12 @@ def build(study: Study, contents: Contents, *, formats: Iterable[str] = ()) -> R
 
 
 def report_id(study: Study, contents: Contents) -> str:
-    """Return the sha256 of the sorted record contents, the study and the library versions, in hexadecimal."""
+    """Return the sha256 of the study, the sorted hashes of its records and the library versions, in hexadecimal."""
     digest = hashlib.sha256()
     digest.update(study.model_dump_json(by_alias=True).encode())
-    for content in sorted(record.to_json(entry) for _, entry in contents.records):
-        digest.update(hashlib.sha256(content).digest())
+    # As hashes, since the contents of all records of a large study do not fit into memory.
+    for found in sorted(hashlib.sha256(record.to_json(entry)).digest() for _, entry in contents.records):
+        digest.update(found)
     digest.update(canonical_json(_libraries()).encode())
     return digest.hexdigest()
 
@@ -303,7 +306,7 @@ def _drawing(
     return Drawing(
         name=name,
         title=module.TITLE,
-        caption=module.CAPTION,
+        caption=base.caption(module, frame),
         plot=plot,
         formats=formats,
         csv=csv,
@@ -537,9 +540,8 @@ def _rates(study: Study, contents: Contents) -> tuple[Mapping[str, Any], ...]:
 
 
 def _provenance(study: Study, contents: Contents, records: Mapping[Cell, Record], identity: str) -> dict[str, Any]:
-    places = {
-        canonical_json(entry.environment.model_dump(mode="json")): entry.environment for entry in records.values()
-    }
+    different = {id(entry.environment): entry.environment for entry in records.values()}  # records of one call share it
+    places = {canonical_json(place.model_dump(mode="json")): place for place in different.values()}
     finished = sorted(entry.finished for entry in records.values())
     return {
         "report_id": identity,

@@ -15,7 +15,7 @@ from seqbench import plan, store
 from seqbench.errors import UnknownName
 from seqbench.judge import table
 from seqbench.judge.claims.base import ClaimVerdict
-from seqbench.judge.figures import FIGURES
+from seqbench.judge.figures import FIGURES, base
 from seqbench.judge.report import svg, verdicts
 from seqbench.plan import Planned
 from seqbench.record import Measurement, Record
@@ -93,7 +93,7 @@ def load_figure(folder: str | Path, name: str) -> "Figure":
     module = FIGURES.load(name)
     study = store.open_study(Path(folder))
     data = module.select(table.tables(study, store.contents(Path(folder))), study)
-    return Figure(name, module.TITLE, module.CAPTION, svg.standalone(module.draw(data)), data)
+    return Figure(name, module.TITLE, base.caption(module, data), svg.standalone(module.draw(data)), data)
 
 
 @dataclass(frozen=True)

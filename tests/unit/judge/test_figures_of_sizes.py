@@ -103,9 +103,9 @@ def test_models_of_one_size_each_are_named_without_it():
 
 
 def curve(layers, loss, *, model="gru", width=64):
-    """Return the losses of one seed of one size at steps 1 and 2."""
+    """Return the series of one seed of one size: its losses at steps 1 and 2."""
     shared = {"task": "t", "length": 9, "width": width, "params": "{}", "layers": layers, "model": model, "seed": 0}
-    return [shared | {"at": step, "value": loss, "unit": "nat"} for step in (1.0, 2.0)]
+    return [shared | {"at": (1.0, 2.0), "value": (loss, loss), "unit": "nat"}]
 
 
 def test_curves_of_two_depths_are_no_median():

@@ -312,9 +312,9 @@ def test_a_training_that_stops_early_keeps_its_last_value():
         table.MODEL: "rnn",
         table.UNIT: "nat",
     }
-    short = [shared | {table.SEED: 1, table.AT: step, table.VALUE: 0.01} for step in (1.0, 2.0)]
-    long = [shared | {table.SEED: 2, table.AT: step, table.VALUE: 2.0} for step in (1.0, 2.0, 3.0, 4.0)]
-    found = base.blocked(pd.DataFrame(short + long))
+    short = shared | {table.SEED: 1, table.AT: (1.0, 2.0), table.VALUE: (0.01, 0.01)}
+    long = shared | {table.SEED: 2, table.AT: (1.0, 2.0, 3.0, 4.0), table.VALUE: (2.0, 2.0, 2.0, 2.0)}
+    found = base.blocked(pd.DataFrame([short, long]))
     assert list(found[found[table.SEED] == 1][table.VALUE]) == [0.01] * 4
 
 

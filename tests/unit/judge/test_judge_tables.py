@@ -18,7 +18,7 @@ def test_every_planned_cell_has_a_row():
 
 def test_measurements_name_their_cell_and_unit():
     """One row per record and measurement, with the task, the seed and the unit beside the value."""
-    rows = table.measurements(STUDY, studies.contents(STUDY))
+    rows = table.tables(STUDY, studies.contents(STUDY)).measurements
     row = rows[(rows[table.MODEL] == "rnn") & (rows[table.MEASUREMENT] == "gradient_slope")].iloc[0]
     assert (row[table.TASK], row[table.PROBE], row[table.SEED], row[table.UNIT]) == (
         "onehot",
@@ -30,7 +30,7 @@ def test_measurements_name_their_cell_and_unit():
 
 def test_series_have_a_row_per_point():
     """The axis and the place of each point are columns."""
-    rows = table.points(table.series(STUDY, studies.contents(STUDY)))
+    rows = table.points(table.tables(STUDY, studies.contents(STUDY)).series)
     lags = rows[(rows[table.MEASUREMENT] == "recall_by_lag") & (rows[table.SEED] == 1000)]
     assert list(lags[lags[table.MODEL] == "rnn"][table.AT]) == [2.8, 17.0, 71.0]
 
