@@ -66,10 +66,12 @@ def bands(figure: Figure) -> tuple[float, ...]:
 
     A figure drawn by `standalone` is asked. One whose panels, or whose legend, belong to several rows has one band.
     """
+    if figure.legends or figure.subfigs or len(figure.axes) == 1:
+        return 0.0, 1.0
     spans = [axes.get_tightbbox() for axes in figure.axes]
     boxes = sorted((box.y0, box.y1) for box in spans if box is not None)[::-1]
     apart = all(lower[1] <= upper[0] + 1 for upper, lower in pairwise(boxes))
-    if not apart or figure.legends or figure.subfigs:
+    if not apart:
         return 0.0, 1.0
     height = figure.bbox.height
     return 0.0, *(1 - (upper[0] + lower[1]) / 2 / height for upper, lower in pairwise(boxes)), 1.0
