@@ -5,7 +5,7 @@ import gc
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,7 +76,7 @@ class Held(Generic[Entry]):
             found[fingerprint] = name, entry
             if entry.panel is not None:
                 panels.setdefault((machine, entry.panel), []).append((name, entry))
-        for members in sorted(panels.values(), key=lambda members: (len(members), _when(members[-1][1]))):
+        for members in sorted(panels.values(), key=_worth):
             found.update({entry.fingerprint: (name, entry) for name, entry in members})
         return MappingProxyType(found)
 
@@ -93,6 +93,11 @@ class Held(Generic[Entry]):
             if before is None or (number, entry.finished) >= (before[0], before[2].finished):
                 last[key] = number, name, entry
         return {key: (name, entry) for key, (_, name, entry) in last.items()}
+
+
+def _worth(panel: Sequence[tuple[str, Record | Outline]]) -> tuple[int, int, Any]:
+    """Return which of several panels of the same cells counts: the most members that have times, then the last."""
+    return sum(entry.status == "ok" for _, entry in panel), len(panel), _when(panel[-1][1])
 
 
 @dataclass(frozen=True)

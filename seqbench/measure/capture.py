@@ -48,7 +48,7 @@ Recorder = Callable[[Callable[[], Any]], Recording[Any]]
 def record(call: Callable[[], T]) -> Recording[T]:
     """Return a recording of a call, made after `WARM_UPS` calls that really run; recording itself computes nothing.
 
-    Raises CannotCapture, torch.OutOfMemoryError.
+    Raises CannotCapture, also where memory lacks for a recording of its own.
     """
     aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     aside.wait_stream(torch.cuda.current_stream())
@@ -60,8 +60,6 @@ def record(call: Callable[[], T]) -> Recording[T]:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             result = call()
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:  # an own model may raise anything
         torch.cuda.synchronize()
         raise CannotCapture(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
@@ -71,8 +69,10 @@ def record(call: Callable[[], T]) -> Recording[T]:
 class Replayed:
     """The training step of a model as recordings, one for each shape of a batch; what a step returns is its own.
 
-    step: takes a batch, returns (loss, gradient norm) and moves the weights. Weights and the optimiser's state are
-    those of before once a recording is made: its warm-ups and its trial leave no trace.
+    step: takes a batch, returns (loss, gradient norm) and moves the weights. Weights, buffers and the optimiser's state
+    are those of before once a recording is made: its warm-ups and its trial leave no trace in them. A step that puts
+    another tensor in the place of one of these is refused, and one that draws random numbers, as dropout does, is
+    told by its trial. What a model keeps outside its tensors, as a count in Python, a replay cannot see.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class Replayed:
         self._model = model
         self._optimiser = optimiser
         self._record = recorder
-        self._recordings: dict[tuple[tuple[int, ...], ...], tuple[Batch, Recording[Tensor]]] = {}
+        self._recordings: dict[tuple[tuple[int | str, ...], ...], tuple[Batch, Recording[Tensor]]] = {}
 
     def __call__(self, batch: Batch) -> Tensor:
         """Take one step.
 
         Raises CannotCapture, with nothing changed, where a shape is new and the step cannot be recorded.
         """
-        shape = tuple(tuple(part.shape) for part in _parts(batch))
+        shape = tuple((*part.shape, str(part.dtype)) for part in _parts(batch))
         if shape not in self._recordings:
             if len(self._recordings) == MOST_SHAPES:
                 raise CannotCapture(f"batches of more than {MOST_SHAPES} shapes")
@@ -113,7 +113,10 @@ class Replayed:
             labels=None if batch.labels is None else batch.labels.clone(),
         )
         with self._unchanged():
+            held = self._held()
             expected = self._step(place).clone()
+            if [id(part) for _, _, part in self._held()] != [id(part) for _, _, part in held]:
+                raise CannotCapture("the step puts another tensor in the place of a weight or buffer")
         with self._unchanged():
             recording = self._record(lambda: self._step(place))
         with self._unchanged():
@@ -126,16 +129,26 @@ class Replayed:
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
         """Put the weights, and what the optimiser remembers, back to what they were before the block."""
-        held = [part.detach() for part in (*self._model.parameters(), *self._model.buffers())]
-        before = [part.clone() for part in held]
+        before = [(home, name, part, part.detach().clone()) for home, name, part in self._held()]
         remembered = {id(part): part.clone() for part in self._remembered()}
         try:
             yield
         finally:
-            for part, value in zip(held, before, strict=True):
-                part.copy_(value)
+            for home, name, part, value in before:
+                part.detach().copy_(value)
+                home[name] = part
             for part in self._remembered():  # moments begin as zeros, and so does the count of steps
                 part.copy_(remembered[id(part)]) if id(part) in remembered else part.zero_()
+
+    def _held(self) -> list[tuple[dict[str, Any], str, Tensor]]:
+        """Return the weights and buffers, each with the dictionary of its module that holds it, and its name there."""
+        return [
+            (home, name, part)
+            for module in self._model.modules()
+            for home in (module._parameters, module._buffers)
+            for name, part in home.items()
+            if part is not None
+        ]
 
     def _remembered(self) -> list[Tensor]:
         return [part for state in self._optimiser.state.values() for part in state.values() if isinstance(part, Tensor)]

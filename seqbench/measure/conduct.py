@@ -162,7 +162,7 @@ def conduct(
             timeout_seconds=settings.timeout_seconds,
             admit=lambda members: time_left.fits(*members),
         )
-        urgency = _urgency(study, due, costs) if settings.max_hours else {}
+        urgency = _urgency(study, due, costs) if settings.max_hours is not None else {}
 
         def first(entry: Planned) -> tuple[float, ...]:
             return urgency.get(entry.fingerprint, ())
@@ -199,15 +199,17 @@ def _urgency(study: Study, due: Iterable[Planned], costs: Costs) -> dict[str, tu
     What decides claims comes before what is only shown, and of both the group that needs least time: so the call ends
     with as much decided as it can. Trials have the place of what waits for them.
     """
-    waiting = {entry.fingerprint for entry in due}
-    demanded = [(entry, groups) for entry, groups in plan.demanded(study) if entry.fingerprint in waiting]
+    demanded = plan.demanded(study)
     deciding = priority.deciding(study)
     shown = {entry.fingerprint: not deciding(entry.cell) for entry, _ in demanded}
+    waiting = {entry.fingerprint for entry in due}
     seconds: Counter[str] = Counter()
     decides: set[str] = set()
     for entry, groups in demanded:
-        seconds.update(dict.fromkeys(groups, math.ceil(costs.seconds(entry.cell))))
-        decides |= groups if not shown[entry.fingerprint] else set()
+        if entry.fingerprint in waiting:
+            seconds.update(dict.fromkeys(groups, math.ceil(costs.seconds(entry.cell))))
+        if not shown[entry.fingerprint]:
+            decides |= groups
     found: dict[str, tuple[float, ...]] = {
         entry.fingerprint: (
             float(not groups & decides if entry.trial else shown[entry.fingerprint]),
@@ -216,9 +218,8 @@ def _urgency(study: Study, due: Iterable[Planned], costs: Costs) -> dict[str, tu
         for entry, groups in demanded
     }
     for members in plan.panels(entry for entry, _ in demanded):  # timed together, whichever of them decides
-        found.update(
-            dict.fromkeys((entry.fingerprint for entry in members), min(found[entry.fingerprint] for entry in members))
-        )
+        first = min(found[entry.fingerprint] for entry in members)
+        found.update({entry.fingerprint: first for entry in members})
     return found
 
 
@@ -226,9 +227,10 @@ def _waves(planned: Sequence[Planned], urgency: Mapping[str, tuple[float, ...]])
     """Return the waves of a study; where the time may not do for all, first those of what decides claims."""
     if not urgency:
         return [*plan.waves(planned)]
-    decides = [entry for entry in planned if entry.fingerprint in urgency and not urgency[entry.fingerprint][0]]
-    shown = [entry for entry in planned if entry.fingerprint in urgency and urgency[entry.fingerprint][0]]
-    return [*plan.waves(decides), *plan.waves(shown)]
+    parts: tuple[list[Planned], list[Planned]] = ([], [])
+    for entry in planned:
+        parts[bool(urgency[entry.fingerprint][0])].append(entry)
+    return [wave for part in parts for wave in plan.waves(part)]
 
 
 def _fitted(study: Study, costs: Costs, *, settings: Settings, context: Context) -> tuple[Study, Costs]:

@@ -160,9 +160,18 @@ def findings(panel: Panel, parts: Sequence[Part], *, seconds: float) -> tuple[Fi
     A model that is structural is none of the panel: it was not timed, whatever the machine did.
     """
     identity = uuid.uuid4().hex
-    structural = parts[0].structural
+    structural = {key: reason for part in parts for key, reason in part.structural.items()}  # in one process is enough
     untimed = tuple(
-        _untimed(entry, parts[0], panel=identity, seconds=seconds) for entry in panel if entry.fingerprint in structural
+        Finding(
+            planned=entry,
+            panel=identity,
+            status="structural",
+            model=parts[0].facts[entry.fingerprint],
+            error=structural[entry.fingerprint],
+            seconds=seconds,
+        )
+        for entry in panel
+        if entry.fingerprint in structural
     )
     members = [entry for entry in panel if entry.fingerprint not in structural]
     if not members:
@@ -275,12 +284,6 @@ def _series(
     at = tuple(float(index) for index in range(len(values)))
     series = Series(axis=axis, at=at, values=tuple(values))
     return Measurement(name=name, value=median(values) if value is None else value, unit=unit, series=series)
-
-
-def _untimed(planned: Planned, part: Part, *, panel: str, seconds: float) -> Finding:
-    key = planned.fingerprint
-    reason, model = part.structural[key], part.facts[key]
-    return Finding(planned=planned, panel=panel, status="structural", model=model, error=reason, seconds=seconds)
 
 
 def _failed(panel: Panel, status: Status, reason: str, seconds: float) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ CANARY_SIZES = {"cpu": 512, "cuda": 4096}
 CANARY_REPEATS = 5
 """The canary's time is the least of so many: what it costs when nothing comes between."""
 LEAST_WARM_UPS = 3
+LEAST_WARM_UPS_OF_A_DEVICE = 10
 LEAST_BLOCK_SECONDS = 0.05
 STEADY = 1.03
 """A device is warm once the slowest of three timings in a row took at most so many times the fastest's time."""
@@ -100,17 +101,19 @@ def time_rounds(
 def warm_up(block: Block, *, seconds: float, ports: Ports) -> int:
     """Call a block at least three times and this long; return how many calls make one timing of 50 ms or more.
 
-    A device with a clock of its own is timed on until three timings in a row agree, at most `MOST_LOOKS` times.
+    On a device with a clock of its own it is called ten times, and then timed until three timings in a row agree, at
+    most `MOST_LOOKS` times.
     """
+    has_clock = ports.run(lambda: None) is not None
+    least = LEAST_WARM_UPS_OF_A_DEVICE if has_clock else LEAST_WARM_UPS
     begun, calls = ports.now(), 0
-    while calls < LEAST_WARM_UPS or ports.now() - begun < seconds:
+    while calls < least or ports.now() - begun < seconds:
         block.call()
         calls += 1
     ports.wait()
     each = (ports.now() - begun) / calls
     repeats = max(1, round(LEAST_BLOCK_SECONDS / each)) if each > 0 else 1
     looks: list[float] = []
-    has_clock = ports.run(lambda: None) is not None
     while has_clock and len(looks) < MOST_LOOKS and not _steady(looks[-3:]):
         looks.append(_own_seconds(partial(_repeat, block.call, repeats), ports))
     return repeats

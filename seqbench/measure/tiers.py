@@ -21,7 +21,10 @@ class Impossible(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What is timed. plain: the same call kernel by kernel, which takes its memory anew. seconds: of compiling."""
+    """What is timed.
+
+    plain: the same call kernel by kernel, which takes its memory anew. seconds: of compiling, with the first call.
+    """
 
     block: Block
     plain: Callable[[], object]
@@ -33,26 +36,26 @@ def build(probe: str, subject: Subject, timing: TimingConfig, ports: Ports) -> B
 
     Raises Impossible where the model, or the device, does not have it.
     """
-    compiled = timing.launch == "compiled"
-    model = cast("nn.Module", torch.compile(subject.model)) if compiled else subject.model
-    block: Block = PROBES.load(probe).block(replace(subject, model=model), timing)
-    plain = precision.cast(block.call, timing.precision, subject.device)
-    seconds = _first_call(plain, ports) if compiled else None
-    call = _recorded(plain, subject.device) if timing.launch == "graph" else plain
-    return Built(block=replace(block, call=call), plain=plain, seconds=seconds)
-
-
-def _first_call(call: Callable[[], object], ports: Ports) -> float:
-    """Return the seconds of a first call, which compiles the model."""
+    if timing.launch != "compiled":
+        block = _plain(probe, subject, timing)
+        call = _recorded(block.call, subject.device) if timing.launch == "graph" else block.call
+        return Built(block=replace(block, call=call), plain=block.call)
+    subject = replace(subject, model=cast("nn.Module", torch.compile(subject.model)))
     begun = ports.now()
     try:
-        call()
+        block = _plain(probe, subject, timing)  # what reads a context first, compiles here
+        block.call()
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # a compiler may raise anything
         raise Impossible(f"cannot be compiled: {type(error).__name__}: {error}".partition("\n")[0]) from error
     ports.wait()
-    return ports.now() - begun
+    return Built(block=block, plain=block.call, seconds=ports.now() - begun)
+
+
+def _plain(probe: str, subject: Subject, timing: TimingConfig) -> Block:
+    block: Block = PROBES.load(probe).block(subject, timing)
+    return replace(block, call=precision.cast(block.call, timing.precision, subject.device))
 
 
 def _recorded(call: Callable[[], object], device: torch.device) -> Callable[[], object]:

@@ -122,6 +122,32 @@ def test_a_new_shape_that_cannot_be_recorded_ends_replaying():
     assert torch.equal(weights, other)
 
 
+class Counting(Net):
+    """It counts what it has seen, in a buffer: in its place, or in a new one each time."""
+
+    def __init__(self, *, in_place):
+        super().__init__()
+        self.in_place = in_place
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, tokens, state=None):
+        if self.training and self.in_place:
+            self.seen.add_(1)
+        elif self.training:
+            self.seen = self.seen + 1
+        return super().forward(tokens, state)
+
+
+@pytest.mark.parametrize(("in_place", "replayed"), [(True, 12), (False, 0)])
+def test_a_buffer_that_is_replaced_cannot_be_replayed(in_place, replayed):
+    """What a recording would go on reading where it lay before is refused, and the trial has left no trace."""
+    model = Counting(in_place=in_place)
+    config = TrainConfig(steps=12, batch=4, learning_rate=0.05, evaluate_every=5)
+    history = training.train(model, drawn, config, recorder=Calling())
+    assert history.replayed == replayed
+    assert float(model.seen) == 12
+
+
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_the_loss_of_fixed_shape_is_the_loss(share):
     """Cross-entropy and squared error over the scored positions alone, whether positions are gathered or masked."""

@@ -255,6 +255,26 @@ def test_a_lane_is_run_alone(tmp_path):
     assert not store.missing(plan.planned(study), store.contents(tmp_path))
 
 
+def test_a_panel_is_timed_whole_where_time_is_short(tmp_path):
+    """One of three records is lost: with a limit, too, all of the panel is timed again and its records pair."""
+    timed = {
+        "name": "timed",
+        "task": "uniform_tokens",
+        "probe": "training_time",
+        "models": ["rnn", "lstm", "gru"],
+        "lengths": [8],
+        "width": 8,
+        "seeds": 1,
+        "timing": {"batch": 2, "processes": 1, "rounds": 2, "warmup_seconds": 0.0},
+    }
+    study = study_of(further=(timed,))
+    conducted(study, tmp_path)
+    next(tmp_path.rglob("uniform_tokens/gru/*.json")).unlink()
+    conducted(study, tmp_path, max_hours=1.0)
+    held = store.contents(tmp_path).accepted().values()
+    assert len({entry.panel for entry in held if entry.lane == "exclusive"}) == 1
+
+
 def test_where_time_is_short_claims_come_before_what_is_only_shown(tmp_path):
     """The longer cells are only shown: with a limit they come last, without one they come first."""
     order = []

@@ -210,6 +210,20 @@ def test_a_record_tells_how_much_of_the_wall_the_device_worked(two_cells):
     assert "device_share_of_wall" not in found[second.fingerprint]
 
 
+def test_a_model_that_one_process_cannot_time_is_structural(two_cells):
+    """Compiling or recording may fail in one process alone: the model is none of the panel, and the other has times."""
+    first, second = two_cells
+    whole = part_of(two_cells, [(1.0,) * 4, (1.0,) * 4])
+    without = replace(
+        whole,
+        structural={second.fingerprint: "no memory"},
+        rounds=replace(whole.rounds, seconds={first.fingerprint: (1.0,) * 4}, canaries={first.fingerprint: (1.0,) * 4}),
+    )
+    found = {f.planned.fingerprint: f for f in panels.findings(two_cells, [whole, without], seconds=1.0)}
+    assert (found[second.fingerprint].status, found[second.fingerprint].error) == ("structural", "no memory")
+    assert found[first.fingerprint].status == "ok"
+
+
 @pytest.mark.parametrize(("own", "message"), [(0.96, ""), (0.94, "the device's clock and the wall's differ by 6%")])
 def test_two_clocks_that_disagree_make_a_panel_contended(two_cells, own, message):
     """Events that explain less than 95 % of the wall's time hide something; one median of one model is enough."""
@@ -229,14 +243,14 @@ def test_a_canary_on_a_device_is_timed_by_its_own_clock():
 @pytest.mark.parametrize(
     ("seconds", "calls"),
     [
-        ([0.1] * 30, 3 + 3),
-        ([0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.2] + [0.2] * 30, 3 + 4),
-        ([0.1 * 1.1**n for n in range(40)], 3 + rounds.MOST_LOOKS),
+        ([0.1] * 30, 10 + 3),
+        ([0.1] * 11 + [0.2] * 30, 10 + 4),
+        ([0.1 * 1.1**n for n in range(40)], 10 + rounds.MOST_LOOKS),
     ],
     ids=["steady", "steady later", "never"],
 )
 def test_a_device_is_warm_once_three_timings_agree(seconds, calls):
-    """After the three calls a device is timed until three timings in a row are within 3 %, or twenty times."""
+    """After ten calls a device is timed until three timings in a row are within 3 %, or twenty times."""
     world, left = World(device_share=1.0), iter(seconds)
     rounds.warm_up(Block(call=world.takes(lambda: next(left)), tokens=1), seconds=0.0, ports=world.ports())
     assert len(world.log) == calls
