@@ -263,7 +263,8 @@ def times(tables: Tables, probes: Collection[str] = PROBES) -> tuple[Times, ...]
 def _times(tables: Tables) -> tuple[Times, ...]:
     cells = tables.cells[tables.cells[table.PROBE].isin(PROBES) & (tables.cells[table.STATUS] == "ok")]
     found = []
-    for key, rows in cells.groupby(list(KIND), sort=True):
+    names = (*KIND, table.THREADS, table.TIER)  # the device tells both
+    for key, rows in cells.groupby(list(names), sort=True):
         by_setting: dict[tuple[int, int], list[tuple[str, pd.DataFrame]]] = {}
         for row in rows.sort_values([table.SEED, table.FINGERPRINT]).to_dict("records"):
             own = table.rounds(tables, str(row[table.FINGERPRINT]))
@@ -271,7 +272,7 @@ def _times(tables: Tables) -> tuple[Times, ...]:
                 setting = (int(row[table.BATCH]), int(row[table.LENGTH]))
                 by_setting.setdefault(setting, []).append((str(row[table.FINGERPRINT]), own))
         if by_setting:
-            found.append(_stacked(dict(zip(KIND, key, strict=True)), by_setting))
+            found.append(_stacked(dict(zip(names, key, strict=True)), by_setting))
     return tuple(found)
 
 

@@ -85,6 +85,9 @@ ROW_COLUMNS = tuple(
 OF_A_KIND = (TASK, PROBE, MODEL, LENGTH, WIDTH, LAYERS, MATCHED_BY, PARAMS, BATCH, THREADS, TIER, DEVICE)
 """What an arm may ask of a cell; of many cells few differ in it."""
 
+LAUNCHES = {"graph": "launched as one CUDA graph", "compiled": "compiled"}
+PRECISIONS = {"tf32": "TF32", "bf16": "bfloat16"}
+
 MISSING = "missing"
 """The status of a planned cell without an accepted record."""
 
@@ -248,6 +251,25 @@ def _rounds(by_name: Mapping[str, "pd.Series[float]"], *, processes: float) -> p
     return pd.DataFrame(columns, index=seconds.index)
 
 
+def tier_in_words(tier: str) -> str:
+    """Return how a tier is timed; that without a name is "launched kernel by kernel in single precision"."""
+    parts = tier.split(", ")
+    launch = next((words for name, words in LAUNCHES.items() if name in parts), "launched kernel by kernel")
+    precision = next((words for name, words in PRECISIONS.items() if name in parts), "single precision")
+    return f"{launch} in {precision}"
+
+
+def devices(cells: pd.DataFrame) -> list[str]:
+    """Return the devices that cells ran on, each once and in order, without threads and tiers."""
+    kinds = cells[[DEVICE, THREADS, TIER]].drop_duplicates()
+    return sorted(
+        {
+            str(device).removesuffix(f", {tier}").removesuffix(f", {_threads(threads)}")
+            for device, threads, tier in kinds.itertuples(index=False)
+        }
+    )
+
+
 def row(record: Record, *, group: str) -> dict[str, Any]:
     """Return a record's row without its measurements: `CELL_COLUMNS` and `RECORD_COLUMNS`, by name."""
     return _cell_row(record.cell, record.fingerprint, group) | _record_row(record)
@@ -324,8 +346,11 @@ def _costs(record: Record | None) -> dict[str, float]:
 def _device(record: Record) -> str:
     """Return the device, with how many threads where these are several, and the tier: such times meet no others."""
     cell = record.cell
-    parts = (record.environment.device, f"{cell.threads} threads" if cell.threads > 1 else "", cell.tier)
-    return ", ".join(part for part in parts if part)
+    return ", ".join(part for part in (record.environment.device, _threads(cell.threads), cell.tier) if part)
+
+
+def _threads(count: int) -> str:
+    return f"{count} threads" if count > 1 else ""
 
 
 def _frame(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:

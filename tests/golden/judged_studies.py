@@ -417,7 +417,7 @@ def record_of(entry, study, *, measurements=(), status="ok", error=None, place=P
     cell = entry.cell
     return Record(
         lane=cell.lane,
-        panel=f"{cell.probe} {cell.length} {cell.seed}" if cell.timing else None,
+        panel=f"{cell.probe} {cell.length} {cell.seed} {cell.tier}".strip() if cell.timing else None,
         cell=entry.cell,
         fingerprint=entry.fingerprint,
         preregistration=study.preregistration_sha256,

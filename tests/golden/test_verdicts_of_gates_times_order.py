@@ -189,7 +189,7 @@ def test_what_holds_is_said_beside_what_does_not():
     found = judged("C4", C4, {"decoding": -0.9}).qualifications
     assert found[0].startswith("decoding contradicts the sentence: on a CPU, per generated token, an LSTM took 0.40")
     assert found[1].startswith("where the sentence holds: on a CPU, per training token, a vanilla RNN took 1.8")
-    assert found[-1] == "this speaks of this processor alone; on a GPU it was not tested"
+    assert "this speaks of this processor alone; on a GPU it was not tested" in found
 
 
 def test_every_pair_says_its_own_word_where_it_is_another():

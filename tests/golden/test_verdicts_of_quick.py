@@ -98,6 +98,9 @@ def test_the_sentences_of_quick_mark_what_is_not_their_own_word(judged):
     assert "prefill on CPU CONTRADICTED (1 of 6 SUPPORTED, 3 of 6 CONTRADICTED, 2 of 6 INCONCLUSIVE)" in phases
     assert "training on CPU CONTRADICTED (4 of 6 CONTRADICTED, 2 of 6 INCONCLUSIVE)" in phases
     assert any("minGRU 0.942 [0.892, 0.9" in text for text in by_name["C4"].qualifications)
+    (training,) = (text for text in by_name["C4"].qualifications if text.startswith("training on a CPU is judged at"))
+    assert "2 of 12 timings of these pairs at another batch, length" in training
+    assert "at batch 1, T 128, launched kernel by kernel in single precision, a GRU 1.90 [1.84, 1.94]" in training
     assert "recalled changed by −0.0157 bit [−0.0527, 0.0102], n = 8" in by_name["C6"].wording
     assert not any("one of initialisation" in text for text in by_name["C3"].qualifications)
     assert any("RNN tanh, gain 1.5 in 11 of 16 seeds" in text for text in by_name["C1"].qualifications)

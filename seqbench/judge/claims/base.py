@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 import pandas as pd
@@ -67,6 +68,11 @@ class Descriptive:
     lower: float | None
     upper: float | None
     n: int
+
+    @property
+    def sign(self) -> int:
+        """Return 1 or −1 where the interval lies on one side of 0, else 0."""
+        return int((self.lower or 0) > 0) - int((self.upper or 0) < 0)
 
 
 Atoms = Mapping[str, AtomVerdict]
@@ -292,9 +298,20 @@ def _sub_verdicts(case: Case, words: Mapping[str, Verdict]) -> tuple[SubVerdict,
     return tuple(found)
 
 
-def instead(atom: Atom, tables: Tables, rules: Preregistration, **models: str) -> Descriptive | None:
-    """Return what an atom's comparison gives with other models in some of its arms; None where they did not run."""
-    arms = atom.arms | {name: atom.arms[name].model_copy(update={"model": model}) for name, model in models.items()}
+def instead(
+    atom: Atom,
+    tables: Tables,
+    rules: Preregistration,
+    *,
+    at: Mapping[str, object] = MappingProxyType({}),
+    **models: str,
+) -> Descriptive | None:
+    """Return what an atom's comparison gives with other models in some of its arms; None where they did not run.
+
+    at: what all of its arms have instead, as another length or batch.
+    """
+    given = {name: {**at, **({"model": models[name]} if name in models else {})} for name in atom.arms}
+    arms = {name: arm.model_copy(update=given[name]) for name, arm in atom.arms.items()}
     found = evidence.gather("", atom.model_copy(update={"arms": arms}), tables, rules, claim="")
     if (effect := finite(found.effect)) is None:
         return None

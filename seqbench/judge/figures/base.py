@@ -44,7 +44,10 @@ BESIDE_EACH_OTHER = 38
 """Up to so many characters two labels of a legend stand side by side."""
 FACETS = (table.TASK, table.LENGTH, table.WIDTH, table.PARAMS)
 """What must be equal, beside the variant, for seeds to stand side by side in one panel."""
-PLACED = (table.TASK, table.MODEL, table.LENGTH, table.WIDTH, table.LAYERS, table.BATCH)
+PLACED = (
+    *(table.TASK, table.PROBE, table.MODEL, table.LENGTH, table.WIDTH, table.LAYERS),
+    *(table.BATCH, table.THREADS, table.TIER),
+)
 """What tells of a mark to which cells it belongs, as far as its frame has it."""
 MANY = 50
 """Of more seeds than this no further one has a mark or a thin line of its own; means and intervals are of all."""
@@ -218,8 +221,18 @@ def spanned(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def caption(drawn: Drawn, frame: pd.DataFrame) -> str:
-    """Return what stands below a figure, with what its data leave out."""
-    return f"{drawn.CAPTION} {LEFT_OUT}" if summed_up(frame) else drawn.CAPTION
+    """Return what stands below a figure, with the tiers that occur in it and what its data leave out."""
+    parts = (drawn.CAPTION, _about_tiers(frame), LEFT_OUT if summed_up(frame) else "")
+    return " ".join(part for part in parts if part)
+
+
+def _about_tiers(frame: pd.DataFrame) -> str:
+    """Return what the tiers of timed rows mean, or nothing where all are timed as the library runs them."""
+    names = sorted(set(frame[table.TIER]) - {""}) if table.TIER in frame else []
+    if not names:
+        return ""
+    listed = "; ".join(f"{name} means {table.tier_in_words(name)}" for name in names)
+    return f"After the device stands the tier: {listed}; none means {table.tier_in_words('')}."
 
 
 def summed_up(frame: pd.DataFrame) -> bool:
@@ -245,6 +258,7 @@ def timed(tables: Tables, probes: tuple[str, ...]) -> pd.DataFrame:
     """
     columns = [table.MACHINE, table.PROBE, table.DEVICE, table.BATCH]
     columns += [table.LENGTH, table.MODEL, table.WIDTH, table.SEED]
+    names = [*columns, table.THREADS, table.TIER, table.STATUS, table.ERROR]
     cells = tables.cells[tables.cells[table.PROBE].isin(probes) & (tables.cells[table.STATUS] != table.MISSING)]
     exponents = {
         name: row.exponent for row in scaling.timed(tables, probes) for name in row.fingerprints if row.exponent
@@ -254,14 +268,14 @@ def timed(tables: Tables, probes: tuple[str, ...]) -> pd.DataFrame:
         rounds = table.rounds(tables, str(cell[table.FINGERPRINT]))
         values = rounds[table.SECONDS].to_numpy(dtype=np.float64)[rounds[table.KEPT].to_numpy()]
         inside = stats.order_statistics(values, lower_level=0.025, upper_level=0.025)
-        found = {name: cell[name] for name in (*columns, table.STATUS, table.ERROR)}
+        found = {name: cell[name] for name in names}
         found |= {MEDIAN: float(np.median(values)) if len(values) else np.nan, N: len(values)}
         law = exponents.get(str(cell[table.FINGERPRINT]))
         bounds = (law.value, law.lower, law.upper) if law else (np.nan, np.nan, np.nan)
         found |= dict(zip((EXPONENT, EXPONENT_LOWER, EXPONENT_UPPER), bounds, strict=True))
         rows.append(found | {LOWER: inside.lower, UPPER: inside.upper})
     last = [MEDIAN, LOWER, UPPER, N, EXPONENT, EXPONENT_LOWER, EXPONENT_UPPER]
-    return pd.DataFrame(rows, columns=[*columns, table.STATUS, table.ERROR, *last])
+    return pd.DataFrame(rows, columns=[*names, *last])
 
 
 def place_of(rows: pd.DataFrame, *, among: pd.DataFrame) -> str:

@@ -35,7 +35,10 @@ FAMILY = "transformer"
 SLOWER, FASTER = "#c91f16", "#0173b2"
 DEEPEST = math.log(4.0)
 """The ln ratio from which on a colour gets no deeper."""
-WHERE = (table.MACHINE, table.DEVICE, table.PROBE, table.MODEL, table.WIDTH, REFERENCE, table.BATCH, table.LENGTH)
+WHERE = (
+    *(table.MACHINE, table.DEVICE, table.THREADS, table.TIER, table.PROBE),
+    *(table.MODEL, table.WIDTH, REFERENCE, table.BATCH, table.LENGTH),
+)
 WHERE_TIMED = tuple(name for name in WHERE if name != REFERENCE)
 COLUMNS = (*WHERE, base.MEDIAN, base.LOWER, base.UPPER, base.N)
 

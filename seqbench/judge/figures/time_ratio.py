@@ -28,6 +28,10 @@ REASON = "reason"
 COLUMNS = (
     ATOM,
     table.PROBE,
+    table.LENGTH,
+    table.BATCH,
+    table.THREADS,
+    table.TIER,
     table.MODEL,
     REFERENCE,
     base.MEDIAN,
@@ -66,7 +70,8 @@ def draw(frame: pd.DataFrame) -> Figure:
             axis.plot([row[base.MEDIAN]], [place], look.marker, color=look.colour, markersize=6)
             pair = " / ".join(style.family_label(str(row[name])) for name in (table.MODEL, REFERENCE))
             count = f"n = {row[base.N]}" if row[base.N] else "no number"
-            labels.append(f"{str(row[ATOM]).partition('/')[0].upper()} {row[table.PROBE]}: {pair} ({count})")
+            device = ", ".join(filter(None, (str(row[ATOM]).partition("/")[0].upper(), str(row[table.TIER]))))
+            labels.append(f"{device} {str(row[table.PROBE]).removesuffix('_time')}: {pair} ({count})")
         axis.axvline(0.0, color=style.INK, linewidth=1.0)
         axis.set_yticks(range(len(frame)), labels)
         axis.set_ylim(len(frame) - 0.4, -0.6)
@@ -79,9 +84,10 @@ def _row(item: Evidence) -> dict[str, object]:
     inside = evidence.bounds(item, LEVELS)
     finite = np.isfinite([inside.lower, inside.upper])
     models = {arm.name: arm.model for arm in item.arms}
+    subject = item.atom.arms["subject"]
     values = (
         item.name,
-        str(item.atom.arms["subject"].probe).replace("_time", "").replace("_", " "),
+        *(subject.probe, subject.length, subject.batch, subject.threads, subject.tier),
         models["subject"],
         models["reference"],
         np.nan if item.effect is None else item.effect,

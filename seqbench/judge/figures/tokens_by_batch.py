@@ -27,7 +27,8 @@ HALF = "half_plateau_batch"
 RELATION = "half_plateau_relation"
 PLACE = (table.MACHINE, table.DEVICE, table.PROBE)
 COLUMNS = (
-    *(*PLACE, table.LENGTH, table.MODEL, table.WIDTH, table.BATCH, THROUGHPUT, base.LOWER, base.UPPER, base.N),
+    *(*PLACE, table.THREADS, table.TIER, table.LENGTH, table.MODEL, table.WIDTH, table.BATCH),
+    *(THROUGHPUT, base.LOWER, base.UPPER, base.N),
     *(EFFICIENCY, f"{EFFICIENCY}_lower", f"{EFFICIENCY}_upper", HALF, RELATION),
 )
 
@@ -80,7 +81,7 @@ def _rows(own: Times) -> list[dict[str, object]]:
         logs = own.logs[:, :, place]
         each = own.tokens[place] / np.exp(logs[np.isfinite(logs)])
         bounds = stats.order_statistics(each, lower_level=0.025, upper_level=0.025)
-        known = {name: own.kind[name] for name in (*PLACE, table.MODEL, table.WIDTH)}
+        known = {name: own.kind[name] for name in (*PLACE, table.THREADS, table.TIER, table.MODEL, table.WIDTH)}
         known |= {table.LENGTH: length, table.BATCH: batch, THROUGHPUT: throughput[place], base.N: len(each)}
         known |= {base.LOWER: bounds.lower, base.UPPER: bounds.upper, EFFICIENCY: share.value}
         known |= {f"{EFFICIENCY}_lower": share.lower, f"{EFFICIENCY}_upper": share.upper}

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -353,14 +353,24 @@ def _alerts(study: Study, contents: Contents, tables: Tables) -> tuple[str, ...]
     if stray:
         found.append(f"{base.plural(len(stray), 'record')} of no planned cell, not used: {', '.join(stray[:5])}.")
     ran = cells[cells[table.STATUS] != table.MISSING]
-    for what, column in (("machines", table.MACHINE), ("device classes", table.DEVICE)):
-        names = sorted(set(ran[column]))
+    for what, names in (("machines", sorted(set(ran[table.MACHINE]))), ("devices", table.devices(ran))):
         if len(names) > 1:
             found.append(f"Cells ran on {len(names)} {what}: {', '.join(names)}.")
+    found += _ways(ran[ran[table.LANE] == "exclusive"])
     other = [entry for entry in contents.accepted().values() if entry.preregistration != study.preregistration_sha256]
     if other:
         found.append(f"{base.plural(len(other), 'record')} made under another pre-registration.")
     return tuple(found)
+
+
+def _ways(timed: pd.DataFrame) -> Iterator[str]:
+    """Yield in which tiers and with how many threads cells were timed, where there are several."""
+    tiers, threads = (sorted(set(timed[name])) for name in (table.TIER, table.THREADS))
+    if len(tiers) > 1:
+        listed = "; ".join(table.tier_in_words(tier) for tier in tiers)
+        yield f"Times are of {len(tiers)} tiers, which are never compared: {listed}."
+    if len(threads) > 1:
+        yield f"Times are with {' and '.join(map(str, threads))} threads, which are never compared."
 
 
 def _failures(cells: pd.DataFrame) -> tuple[Mapping[str, Any], ...]:
