@@ -4,10 +4,12 @@ import re
 import subprocess
 import tomllib
 
+import make_api
 import pytest
 from documents import DOCUMENTS, MARKED, PARSED_ALONE, ROOT, blocks, commands, of_seqbench
 from typer.main import get_command
 
+import seqbench
 from seqbench import catalogue, plan, suite
 from seqbench.cli import app
 from seqbench.judge.report import verdicts
@@ -206,3 +208,21 @@ def test_whole_suites_can_be_planned(block, tmp_path):
     own = [arm for claim in content.own_claims for atom in judged[claim].atoms for arm in atom.arms]
     assert [arm.name for arm in own if not arm.planned] == []
     assert own
+
+
+def test_the_page_on_the_api_is_made_from_the_docstrings():
+    """Who changes a docstring, a signature or an export makes the page anew."""
+    assert make_api.PAGE.read_text(encoding="utf-8") == make_api.page(), "run `make api`"
+
+
+def test_the_page_on_the_api_has_every_export_and_every_kind_of_extension():
+    """Nothing that a package exports, and no registry that takes plug-ins, is left out of the page."""
+    from seqbench import hub
+
+    page = make_api.page()
+    headings = set(re.findall(r"^### `(\w+)`$", page, re.MULTILINE))
+    assert ({*seqbench.__all__, *hub.__all__} - {"__version__"}) - headings == set()
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    groups = set(re.findall(r"`(seqbench\.\w+)`", contributing))
+    assert groups == {registry.group for registry, _, _ in make_api.CONTRACTS.values()}
+    assert {group for group in groups if f"group `{group}`" not in page} == set()

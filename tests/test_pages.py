@@ -1,19 +1,19 @@
 """The blocks of the documents that are marked `run`, and the notebook: run as they stand."""
 
+import json
 import re
-import subprocess
-import sys
 
 import judged_studies
 import pytest
 from documents import DOCUMENTS, ROOT, blocks, run
 
-from seqbench import hub, store
+from seqbench import hub, store, suite
 from seqbench.measure import models
 from seqbench.variant import parse
 
 pytestmark = pytest.mark.slow
 DOCS = ROOT / "docs"
+NOTEBOOK = ROOT / "examples" / "quickstart.ipynb"
 MORE_IS_ASKED = {ROOT / "README.md", DOCS / "cite.md", DOCS / "generate.md"}
 """Documents that are run by a test of their own: the README's by test_own_model, the others below."""
 
@@ -72,3 +72,28 @@ def test_the_generator_on_its_page_is_loaded_and_writes(tmp_path, capsys):
     written = capsys.readouterr().out
     assert written.startswith("Cthulhu is")
     assert len(written) == len("Cthulhu is") + 100 + len("\n")
+
+
+def test_the_notebook_runs_and_shows(monkeypatch):
+    """Every cell of the notebook runs, and it shows all verdicts, a drawing with its data, and the report's page."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    place = {"metadata": {"path": str(NOTEBOOK.parent)}}
+    NotebookClient(notebook, timeout=900, kernel_name="python3", resources=place).execute()
+    shown = {cell.id: "".join(map(str, cell.outputs)) for cell in notebook.cells if cell.cell_type == "code"}
+    _, smoke = suite.find("smoke")
+    assert [name for name in smoke.claims if name not in shown["verdicts"]] == []
+    assert "<svg" in shown["figure"]
+    assert "rnn@activation=relu,init=identity" in shown["records"]
+    assert "iframe srcdoc" in shown["report"]
+
+
+def test_the_notebook_is_kept_without_outputs():
+    """What a cell shows depends on the machine, so that nothing of it is committed."""
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["id"] for cell in cells if cell["outputs"] or cell["execution_count"]] == []
