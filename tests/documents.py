@@ -50,7 +50,7 @@ class Block:
     @property
     def file(self):
         """The name of the file that it is, where its first line is a comment with nothing but one; else nothing."""
-        named = re.match(r"# ([\w-]+\.\w+)\n", self.text)
+        named = re.match(r"# ([\w/-]+\.\w+)\n", self.text)
         return named[1] if named else ""
 
 
@@ -98,6 +98,7 @@ def run(path, folder):
         if not block.runs:
             continue
         if block.file:
+            (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.file).write_text(block.text, encoding="utf-8")
         elif block.language == "sh":
             in_the_shell(block, folder)

@@ -1,8 +1,11 @@
 """Documents held to the code: blocks are marked, commands parse, links lead somewhere, tables list what there is."""
 
+import json
 import re
 import subprocess
 import tomllib
+from pathlib import PurePath
+from typing import get_args
 
 import make_api
 import pytest
@@ -15,7 +18,7 @@ from seqbench.cli import app
 from seqbench.judge.report import verdicts
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
-from seqbench.preregistration import built_in
+from seqbench.preregistration import Atom, built_in
 from seqbench.store import Contents
 from seqbench.suite import Suite
 
@@ -71,7 +74,7 @@ def parsed(words):
     if name != "seqbench":
         command.make_context(name, list(words)).close()
         return
-    known = {option for parameter in command.params for option in parameter.opts}  # of the program: they act at once
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}  # these act at once
     assert words, "no command"
     assert set(words) <= known, words
 
@@ -105,7 +108,7 @@ def test_files_of_a_page_are_used():
     for block in BLOCKS:
         if block.runs and block.file:
             others = [other.text for other in blocks(block.path) if other.runs and other.file != block.file]
-            assert any(block.file in text for text in others), block.place
+            assert any(PurePath(block.file).stem in text for text in others), block.place
 
 
 def benchmark_lines(path):
@@ -226,3 +229,70 @@ def test_the_page_on_the_api_has_every_export_and_every_kind_of_extension():
     groups = set(re.findall(r"`(seqbench\.\w+)`", contributing))
     assert groups == {registry.group for registry, _, _ in make_api.CONTRACTS.values()}
     assert {group for group in groups if f"group `{group}`" not in page} == set()
+
+
+def test_the_page_on_statistics_has_every_test():
+    """Each kind of test that an atom may have stands in the page's table, and no other does."""
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    listed = [name for row in re.findall(r"^\| (`.+?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(listed) == sorted(get_args(Atom.model_fields["test"].annotation))
+
+
+def test_the_index_links_every_page():
+    """Who opens docs/ finds the way to each page of it; the claims have an index of their own."""
+    linked = re.findall(r"\]\(([^)]+)\)", (ROOT / "docs" / "README.md").read_text(encoding="utf-8"))
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert pages - set(linked) == set()
+    assert "claims/README.md" in linked
+
+
+INSTRUCTIONS = re.findall(r"^([A-Z]+) (.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_dockerfile_is_one():
+    """Every line is a comment or an instruction that Docker knows, and the first of them names the image."""
+    lines = [line for line in (ROOT / "Dockerfile").read_text("utf-8").splitlines() if line and line[0] != "#"]
+    assert lines == [" ".join(parts) for parts in INSTRUCTIONS]
+    assert {name for name, _ in INSTRUCTIONS} <= {"FROM", "COPY", "RUN", "ENV", "USER", "WORKDIR", "ENTRYPOINT", "CMD"}
+    assert INSTRUCTIONS[0][0] == "FROM"
+    for _, script in (parts for parts in INSTRUCTIONS if parts[0] == "RUN"):
+        done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_image_runs_seqbench_and_not_as_root():
+    """Its command is the program that the package installs, its user has a name that it made, its Python is ours."""
+    last = dict(INSTRUCTIONS)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (program,) = json.loads(last["ENTRYPOINT"])
+    assert program in project["scripts"]
+    parsed(json.loads(last["CMD"]))
+    assert any(
+        name == "RUN" and text.startswith("useradd ") and text.endswith(f" {last['USER']}")
+        for name, text in INSTRUCTIONS
+    )
+    made = [name for name, _ in INSTRUCTIONS]
+    assert made.index("USER") < made.index("ENTRYPOINT")
+    version = re.fullmatch(r"python:3\.(\d+)-slim", last["FROM"])
+    assert int(version[1]) >= int(project["requires-python"].removeprefix(">=3."))
+
+
+def test_the_image_gets_what_the_wheel_is_made_of():
+    """What .dockerignore lets through exists, and holds all that the build reads."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    kept = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert {name for name in kept if not (ROOT / name).exists()} == set()
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    needed = {"pyproject.toml", content["project"]["readme"], *content["project"]["license-files"]}
+    wheel = content["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert {*needed, *wheel["packages"], *wheel["force-include"]} - kept == set()
+
+
+def test_the_dev_container_makes_what_the_makefile_does():
+    """Its command after creation makes a file of the Makefile, in the environment that its editor is told of."""
+    content = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    make, target = content["postCreateCommand"].split()
+    assert make == "make"
+    assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    python = content["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert python.startswith(f"${{containerWorkspaceFolder}}/{PurePath(target).parent}/")
