@@ -6,10 +6,10 @@ COPY . /source
 # Of equal versions pip takes the one with a local label, as 2.13.0+cpu: without CUDA, some gigabytes less.
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu "/source[parquet]"
 
-# Studies, reports and the cache of texts lie in /work, which whoever runs the image mounts; nothing runs as root.
-RUN useradd --uid 1000 --home-dir /work --create-home seqbench
-ENV HOME=/work
+# Studies, reports and the cache of texts lie in /studies, which whoever runs the image mounts; nothing runs as root.
+RUN useradd --uid 1000 --home-dir /studies --create-home seqbench
+ENV HOME=/studies
 USER seqbench
-WORKDIR /work
+WORKDIR /studies
 ENTRYPOINT ["seqbench"]
 CMD ["--help"]
