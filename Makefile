@@ -9,7 +9,7 @@ ifeq ($(SEQBENCH_TEST_CORPORA),)
 unexport SEQBENCH_TEST_CORPORA
 endif
 
-.PHONY: quickstart test soak check report clean
+.PHONY: quickstart test soak check report api clean
 
 quickstart: .venv/installed   ## run the quick suite and render its report
 	$(BIN)/seqbench quickstart
@@ -31,6 +31,9 @@ report: .venv/installed       ## render the report of every study under results/
 	for study in results/*/study.json; do \
 	  if [ -e "$$study" ]; then $(BIN)/seqbench report --results "$$(dirname "$$study")" || exit 1; fi; \
 	done
+
+api: .venv/installed          ## make docs/api.md from the docstrings
+	$(BIN)/python docs/make_api.py
 
 clean:                        ## remove the environment and caches, keep results
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache build dist

@@ -1,27 +1,34 @@
-"""Documents held to the code: commands exist, links lead somewhere, tables list what is registered."""
+"""Documents held to the code: blocks are marked, commands parse, links lead somewhere, tables list what there is."""
 
+import json
 import re
 import subprocess
-from pathlib import Path
+import tomllib
+from pathlib import PurePath
+from typing import get_args
 
+import make_api
 import pytest
+from documents import DOCUMENTS, MARKED, PARSED_ALONE, ROOT, blocks, commands, of_seqbench
 from typer.main import get_command
 
+import seqbench
 from seqbench import catalogue, plan, suite
 from seqbench.cli import app
 from seqbench.judge.report import verdicts
 from seqbench.measure.models import MODELS
 from seqbench.measure.probes import PROBES
-from seqbench.preregistration import built_in
+from seqbench.preregistration import Atom, built_in
 from seqbench.store import Contents
+from seqbench.suite import Suite
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+BLOCKS = [block for path in DOCUMENTS for block in blocks(path)]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CLAIM_PAGES = ROOT / "docs" / "claims"
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def commands():
+def every_command():
     """Return every command as people type it: 'run', 'corpus fetch', …"""
     found = set()
     for name, command in get_command(app).commands.items():
@@ -38,19 +45,70 @@ def test_links_lead_somewhere(path):
             assert (path.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_commands_in_documents_exist(path):
-    """Every `seqbench …` line names a command and options that the program has."""
-    tree = get_command(app)
-    for line in re.findall(r"^\s*(?:\$ )?seqbench ([a-z].*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
-        words = line.split(" #")[0].split()
-        command = tree.commands.get(words[0])
-        assert command is not None, line
-        rest = words[1:]
-        if hasattr(command, "commands"):
-            command, rest = command.commands[words[1]], words[2:]
-        known = {option for parameter in command.params for option in parameter.opts}
-        assert {word.split("=")[0] for word in rest if word.startswith("--")} <= known, line
+def of(*languages):
+    """Return what gives a test every block of these languages."""
+    found = [block for block in BLOCKS if block.language in languages]
+    return pytest.mark.parametrize("block", found, ids=lambda block: block.place)
+
+
+def test_every_block_is_marked():
+    """Each block of code says in its first line in which language it is, and whether it is run or only parsed."""
+    assert [f"{block.place}: {block.info!r}" for block in BLOCKS if block.info not in MARKED | PARSED_ALONE] == []
+
+
+@of("sh")
+def test_commands_of_blocks_parse(block):
+    """The program's own parser takes every command line as it stands, and make has every target."""
+    for command in commands(block):
+        if (words := of_seqbench(command)) is not None:
+            parsed(words)
+        if command[0] == "make":
+            assert set(command[1:]) <= TARGETS, command
+
+
+def parsed(words):
+    """Hand words to the parser of the command that they name, which raises where it does not take one."""
+    command, name = get_command(app), "seqbench"
+    while words and words[0] in (inner := getattr(command, "commands", {})):
+        name, command, words = words[0], inner[words[0]], words[1:]
+    if name != "seqbench":
+        command.make_context(name, list(words)).close()
+        return
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}  # these act at once
+    assert words, "no command"
+    assert set(words) <= known, words
+
+
+@of("sh")
+def test_blocks_are_scripts_of_bash(block):
+    """The shell reads each block without running it."""
+    done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@of("python")
+def test_python_blocks_compile(block):
+    """Each block is Python, whether it is run or not."""
+    compile(block.text, block.place, "exec")
+
+
+@of("toml")
+def test_a_tuning_is_one(block):
+    """A block that is only parsed holds tunings of a suite, as the reader of suites takes them."""
+    content = tomllib.loads(block.text)
+    if not block.runs:
+        group = {"task": "recall", "models": ["rnn"], "lengths": [12], "width": 8, "seeds": 1}
+        tuned = [{"name": one["name"], "tuning": one["name"]} for one in content["tuning"]]
+        training = {"training": {"steps": 1, "batch": 1}}
+        Suite.model_validate({"title": "whole", "groups": [group | names | training for names in tuned]} | content)
+
+
+def test_files_of_a_page_are_used():
+    """A block that names its file is there for a later one, which names it too."""
+    for block in BLOCKS:
+        if block.runs and block.file:
+            others = [other.text for other in blocks(block.path) if other.runs and other.file != block.file]
+            assert any(PurePath(block.file).stem in text for text in others), block.place
 
 
 def benchmark_lines(path):
@@ -77,7 +135,7 @@ def test_the_page_on_benchmarks_runs_every_program():
 def test_the_readme_names_every_command():
     """The README's table of commands is the program's."""
     listed = set(re.findall(r"^\| `seqbench ([a-z ]+?)(?: [A-Z-].*?)?`", README, re.MULTILINE))
-    assert listed == commands()
+    assert listed == every_command()
 
 
 def test_the_readme_lists_every_model_and_task():
@@ -134,13 +192,19 @@ def test_every_claim_has_a_page_and_a_line_in_the_index():
     assert {path.stem for path in CLAIM_PAGES.glob("*.md")} == {*claims, "README"}
 
 
-@pytest.mark.parametrize("name", built_in().claims)
-def test_the_suite_on_the_page_of_a_claim_can_be_planned(name, tmp_path):
-    """Whoever copies a page's suite into a file gets cells for every arm of the hypotheses that it brings."""
-    page = (CLAIM_PAGES / f"{name}.md").read_text(encoding="utf-8")
-    (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+WHOLE_SUITES = [block for block in BLOCKS if block.info == "toml run" and not block.file]
+
+
+def test_every_page_of_a_claim_has_a_suite():
+    """Whoever doubts a claim finds on its page what to change."""
+    assert [block.path.stem for block in WHOLE_SUITES if block.path.parent == CLAIM_PAGES] == [*built_in().claims]
+
+
+@pytest.mark.parametrize("block", WHOLE_SUITES, ids=lambda block: block.place)
+def test_whole_suites_can_be_planned(block, tmp_path):
+    """Whoever copies a suite into a file gets cells for every arm of the hypotheses that it brings."""
     path = tmp_path / "mine.toml"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(block.text, encoding="utf-8")
     _, content = suite.find(str(path))
     study = plan.study(str(path), content, known_models=MODELS, known_probes=PROBES)
     judged = {entry.claim: entry for entry in verdicts.judge_study(study, Contents(records=(), broken=()))}
@@ -149,20 +213,86 @@ def test_the_suite_on_the_page_of_a_claim_can_be_planned(name, tmp_path):
     assert own
 
 
-def test_the_generator_on_its_page_is_loaded_and_writes(tmp_path, monkeypatch, capsys):
-    """The Python of docs/generate.md, as it stands, reads a folder that was saved, and goes on from the prompt."""
-    from seqbench import hub
-    from seqbench.measure import models
-    from seqbench.variant import parse
+def test_the_page_on_the_api_is_made_from_the_docstrings():
+    """Who changes a docstring, a signature or an export makes the page anew."""
+    assert make_api.PAGE.read_text(encoding="utf-8") == make_api.page(), "run `make api`"
 
-    vocabulary = "\n Cahilstu\ufffd"
-    spec = models.spec_for(parse("lstm"), vocab=len(vocabulary), outputs=len(vocabulary), width=8, layers=1)
-    network = models.create(parse("lstm"), spec, seed=0)
-    hub.save(tmp_path / "my-generator", *hub.wrap(network, spec, model_name="lstm", vocabulary=vocabulary))
-    page = (ROOT / "docs" / "generate.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    exec(compile(code, "docs/generate.md", "exec"), {})  # noqa: S102 - the page's own code
-    written = capsys.readouterr().out
-    assert written.startswith("Cthulhu is")
-    assert len(written) == len("Cthulhu is") + 100 + len("\n")
+
+def test_the_page_on_the_api_has_every_export_and_every_kind_of_extension():
+    """Nothing that a package exports, and no registry that takes plug-ins, is left out of the page."""
+    from seqbench import hub
+
+    page = make_api.page()
+    headings = set(re.findall(r"^### `(\w+)`$", page, re.MULTILINE))
+    assert ({*seqbench.__all__, *hub.__all__} - {"__version__"}) - headings == set()
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    groups = set(re.findall(r"`(seqbench\.\w+)`", contributing))
+    assert groups == {registry.group for registry, _, _ in make_api.CONTRACTS.values()}
+    assert {group for group in groups if f"group `{group}`" not in page} == set()
+
+
+def test_the_page_on_statistics_has_every_test():
+    """Each kind of test that an atom may have stands in the page's table, and no other does."""
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    listed = [name for row in re.findall(r"^\| (`.+?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(listed) == sorted(get_args(Atom.model_fields["test"].annotation))
+
+
+def test_the_index_links_every_page():
+    """Who opens docs/ finds the way to each page of it; the claims have an index of their own."""
+    linked = re.findall(r"\]\(([^)]+)\)", (ROOT / "docs" / "README.md").read_text(encoding="utf-8"))
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert pages - set(linked) == set()
+    assert "claims/README.md" in linked
+
+
+INSTRUCTIONS = re.findall(r"^([A-Z]+) (.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_dockerfile_is_one():
+    """Every line is a comment or an instruction that Docker knows, and the first of them names the image."""
+    lines = [line for line in (ROOT / "Dockerfile").read_text("utf-8").splitlines() if line and line[0] != "#"]
+    assert lines == [" ".join(parts) for parts in INSTRUCTIONS]
+    assert {name for name, _ in INSTRUCTIONS} <= {"FROM", "COPY", "RUN", "ENV", "USER", "WORKDIR", "ENTRYPOINT", "CMD"}
+    assert INSTRUCTIONS[0][0] == "FROM"
+    for _, script in (parts for parts in INSTRUCTIONS if parts[0] == "RUN"):
+        done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_image_runs_seqbench_and_not_as_root():
+    """Its command is the program that the package installs, its user has a name that it made, its Python is ours."""
+    last = dict(INSTRUCTIONS)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (program,) = json.loads(last["ENTRYPOINT"])
+    assert program in project["scripts"]
+    parsed(json.loads(last["CMD"]))
+    assert any(
+        name == "RUN" and text.startswith("useradd ") and text.endswith(f" {last['USER']}")
+        for name, text in INSTRUCTIONS
+    )
+    made = [name for name, _ in INSTRUCTIONS]
+    assert made.index("USER") < made.index("ENTRYPOINT")
+    version = re.fullmatch(r"python:3\.(\d+)-slim", last["FROM"])
+    assert int(version[1]) >= int(project["requires-python"].removeprefix(">=3."))
+
+
+def test_the_image_gets_what_the_wheel_is_made_of():
+    """What .dockerignore lets through exists, and holds all that the build reads."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    kept = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert {name for name in kept if not (ROOT / name).exists()} == set()
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    needed = {"pyproject.toml", content["project"]["readme"], *content["project"]["license-files"]}
+    wheel = content["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert {*needed, *wheel["packages"], *wheel["force-include"]} - kept == set()
+
+
+def test_the_dev_container_makes_what_the_makefile_does():
+    """Its command after creation makes a file of the Makefile, in the environment that its editor is told of."""
+    content = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    make, target = content["postCreateCommand"].split()
+    assert make == "make"
+    assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    python = content["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert python.startswith(f"${{containerWorkspaceFolder}}/{PurePath(target).parent}/")

@@ -1,14 +1,13 @@
 """The README's own model, suite and claim: checked, run, judged and reported as they stand there."""
 
 import json
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from documents import ROOT, blocks, run
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
 
 
 def seqbench(*arguments, cwd, expect=0):
@@ -21,9 +20,9 @@ def seqbench(*arguments, cwd, expect=0):
 @pytest.fixture
 def folder(tmp_path):
     """A folder with nothing but the two files that the README shows, under the names that it gives them."""
-    for text in re.findall(r"```(?:python|toml)\n(.*?)```", README, re.DOTALL):
-        if named := re.match(r"# (\S+)\n", text):
-            (tmp_path / named[1]).write_text(text, encoding="utf-8")
+    for block in blocks(README):
+        if block.file:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
     assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "mine.toml"}
     return tmp_path
 
@@ -48,16 +47,14 @@ def test_a_model_that_breaks_the_contract_ends_with_code_4(folder):
 
 
 @pytest.mark.slow
-def test_the_readmes_own_claim_gets_a_verdict_and_a_page(folder):
-    """Its suite runs, its claim is judged on five seeds, and the page says that all of it is exploratory."""
-    seqbench("run", "--suite", "mine.toml", "--results", "R", "--workers", 1, cwd=folder)
-    entries = {
-        entry["claim"]: entry for entry in json.loads(seqbench("verdicts", "--results", "R", "--json", cwd=folder))
-    }
+def test_the_readmes_own_claim_gets_a_verdict_and_a_page(tmp_path):
+    """Its blocks run; its claim is judged on five seeds, and the page says that all of it is exploratory."""
+    run(README, tmp_path)
+    told = seqbench("verdicts", "--results", "results/mine", "--json", cwd=tmp_path)
+    entries = {entry["claim"]: entry for entry in json.loads(told)}
     assert entries["X1"]["verdict"] in {"SUPPORTED", "CONTRADICTED", "INCONCLUSIVE"}
     assert (entries["X1"]["n"], entries["X1"]["cells"]) == (5, {"planned": 10, "ran": 10})
-    seqbench("report", "--results", "R", "--out", "O", cwd=folder)
-    page = (folder / "O" / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "reports" / "mine" / "index.html").read_text(encoding="utf-8")
     assert "X1: Mine forgets" in page
     assert "with claims of its own: X1" in page
-    assert json.loads((folder / "O" / "claims.json").read_text(encoding="utf-8")) == [*entries.values()]
+    assert json.loads((tmp_path / "reports" / "mine" / "claims.json").read_text("utf-8")) == [*entries.values()]

@@ -1,11 +1,10 @@
 """Running a cell: what goes wrong is a status, and the numbers depend on the cell alone."""
 
 import math
-import re
-from pathlib import Path
 
 import pytest
 import torch
+from documents import ROOT, blocks
 
 from seqbench import plan, store, suite
 from seqbench.measure import conduct, models, prepare, runner
@@ -109,8 +108,7 @@ def test_a_broken_cell_is_an_error_record_without_paths(tmp_path):
 
 def test_the_readmes_own_model_is_trained_scored_and_streams(tmp_path):
     """The model that the README shows is one: trained, scored and counted, and in pieces what it is whole."""
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    (source,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (source,) = [block.text for block in blocks(ROOT / "README.md") if block.file == "mine.py"]
     file = tmp_path / "mine.py"
     file.write_text(source)
     record = run(study_of(models=(f"{file.name}:build",), training=TRAINING))
