@@ -35,6 +35,8 @@ COSTS = {
 }
 ROOM = 2.0
 """The factor of cost that a panel shows on both sides of its models."""
+PANEL_INCHES, ENTRY_INCHES = 2.9, 0.2
+"""The height of a panel without its legend, and of a row of the legend, which has two entries."""
 LINES = ("--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 COLUMNS = (
     *(*base.FACETS, table.LAYERS, table.MACHINE, base.KIND, base.LABEL, table.MODEL, table.SEED, table.VALUE),
@@ -72,8 +74,10 @@ def draw(frame: pd.DataFrame) -> Figure:
         rows = base.with_facets(frame, (table.TASK, table.LENGTH, table.PARAMS, table.MACHINE))
         seeds = rows.loc[seeds.index]
         names = list(seeds[base.FACET].unique())
-        figure = Figure(figsize=(base.WIDTH_INCHES, 3.9 * len(names)), layout="constrained")
-        parts = figure.subfigures(len(names), 1, squeeze=False)[:, 0]
+        marks = rows.drop_duplicates([base.FACET, table.MODEL, table.WIDTH, table.LAYERS, base.LABEL])[base.FACET]
+        heights = [PANEL_INCHES + ENTRY_INCHES * -(-int((marks == name).sum()) // 2) for name in names]
+        figure = Figure(figsize=(base.WIDTH_INCHES, sum(heights)), layout="constrained")
+        parts = figure.subfigures(len(names), 1, squeeze=False, height_ratios=heights)[:, 0]
         for part, name in zip(parts, names, strict=True):
             axes = part.subplots(1, len(COSTS), sharey=True)
             own = seeds[seeds[base.FACET] == name]
@@ -125,7 +129,8 @@ def _anchors(axis: Axes, seeds: pd.DataFrame, lines: pd.DataFrame) -> None:
     """Draw what the text is measured against; what lies far above all models would press them together: it is named."""
     top = 1.15 * float(seeds[table.VALUE].max())
     styles = iter(LINES * len(lines))
-    for line in lines.sort_values(table.VALUE).to_dict("records"):
+    told = lines.assign(**{table.VALUE: lines[table.VALUE].astype(float).round(3)})
+    for line in told.drop_duplicates([base.LABEL, table.VALUE]).sort_values(table.VALUE).to_dict("records"):
         value = float(line[table.VALUE])
         dashes = "-" if line[base.LABEL] == "exact entropy" else next(styles)
         beyond = ", beyond the frame" if value > top else ""
