@@ -19,7 +19,7 @@ from seqbench.cell import Cell, canonical_json, model_name
 from seqbench.plan import Planned, Study
 from seqbench.preregistration import Arm
 from seqbench.record import Floats, Record
-from seqbench.store import Contents
+from seqbench.store import Contents, uncollected
 
 T = TypeVar("T")
 
@@ -136,6 +136,7 @@ class Tables:
         return {key: _rounds(own, processes=processes.get(key, math.nan)) for key, own in found.items()}
 
 
+@uncollected()
 def tables(study: Study, contents: Contents) -> Tables:
     """Return every frame of a study; the order in which records were read does not matter."""
     records = accepted(study, contents)

@@ -46,7 +46,7 @@ FACETS = (table.TASK, table.LENGTH, table.WIDTH, table.PARAMS)
 """What must be equal, beside the variant, for seeds to stand side by side in one panel."""
 PLACED = (table.TASK, table.MODEL, table.LENGTH, table.WIDTH, table.LAYERS, table.BATCH)
 """What tells of a mark to which cells it belongs, as far as its frame has it."""
-MANY = 50
+MANY = 20
 """Of more seeds than this no further one has a mark or a thin line of its own; means and intervals are of all."""
 LEFT_OUT = f"There are more than {MANY} seeds of a model: the data hold what is drawn of them, not every seed."
 BLOCKS = 60
