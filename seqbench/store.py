@@ -223,7 +223,7 @@ def _read_all(
         names = sorted(_below(str(folder)), key=_order) if folder.exists() else []
     except OSError as error:
         raise _not_readable(folder, error) from error
-    with _uncollected():
+    with uncollected():
         for name in names:
             try:
                 entries.append((name, read(name, _content(f"{folder}/{name}", name))))
@@ -426,8 +426,8 @@ def _half_written(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Within this block no cycles are looked for: nothing read is one, and the search grows with all that was read."""
+def uncollected() -> Iterator[None]:
+    """Look for no cycles within this block: nothing read is one, and the search grows with all that was read."""
     active = gc.isenabled()
     gc.disable()
     try:

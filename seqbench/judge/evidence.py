@@ -11,7 +11,7 @@ import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -255,30 +255,53 @@ def _arm_rows(arm: Arm, atom: Atom, tables: Tables, rules: Preregistration) -> p
 
 
 def _arm_rows_anew(arm: Arm, atom: Atom, tables: Tables, failures: Mapping[str, str]) -> pd.DataFrame:
-    chosen = _of_arm(arm, tables)
+    places = np.flatnonzero(_of_arm(arm, tables))
     needed = sorted(set(_columns(atom)))
-    wide = tables.beside.reindex(columns=needed)[chosen].astype(float)
+    wide = {name: _measured(name, tables)[places] for name in needed}
     around = tables.once((_around, arm.task, *needed), lambda: _around(arm.task, needed, tables))
-    result = tables.cells.loc[chosen, list(ROW_COLUMNS)]
-    statuses = result[table.STATUS]
-    status_rule = statuses.map({status: failures.get(status, VALUE) for status in statuses.unique()})
-    value = _values(atom, result, wide, tables)
-    result["symbol_bits"], result["state_floats"] = _size_of_memory(result, wide)
-    chance = _chance(atom, result, wide, around)
-    as_chance = status_rule.isin(["chance", "worst"]) | (
-        value.isna() & (status_rule == VALUE) & (result[table.STATUS] != "ok")
-    )
+    rows = _rows(tables).take(places)
+    status = rows[table.STATUS].astype(object).to_numpy()
+    rule = np.array([failures.get(each, VALUE) for each in status], dtype=object)
+    ok, value = status == "ok", _values(atom, rows, wide, tables)
+    symbol_bits, floats = _size_of_memory(rows, wide)
+    chance = _chance(atom, rows, wide, around)
+    as_chance = (rule == "chance") | (rule == "worst") | (np.isnan(value) & (rule == VALUE) & ~ok)
     if atom.measurement in (SOLVED, STEPS_TO_SOLVE):  # a cell that diverged did not solve its task: that is known
-        as_chance &= value.isna()
-    out = status_rule.isin([EXCLUDED, STRUCTURAL]) | (result[table.STATUS] == table.MISSING)
-    result["rule"] = status_rule
-    result["value"] = value.mask(as_chance, chance).mask(out)
-    result["against"] = 0.0
+        as_chance &= np.isnan(value)
+    out = (rule == EXCLUDED) | (rule == STRUCTURAL) | (status == table.MISSING)
+    counted = np.where(out, math.nan, np.where(as_chance, chance, value))
+    against = np.zeros(len(rows))
     if isinstance(atom.against, str):
-        result["against"] = wide[atom.against].fillna(around.get(atom.against, math.nan))
-    result["failed"] = as_chance | (out & (status_rule == EXCLUDED)) | ((result[table.STATUS] == "ok") & value.isna())
-    result["low"], result["high"] = _limits(atom, result, wide, around, chance)
-    return result.sort_values([table.SEED, "value"]).reset_index(drop=True)
+        against = _known_or(wide[atom.against], around.get(atom.against, math.nan))
+    result = rows.assign(
+        symbol_bits=symbol_bits,
+        state_floats=floats,
+        rule=pd.Categorical(rule),
+        value=counted,
+        against=against,
+        failed=as_chance | (out & (rule == EXCLUDED)) | (ok & np.isnan(value)),
+    )
+    low, high = _limits(atom, result, wide, around, chance)
+    order = np.lexsort((counted, result[table.SEED].to_numpy()))
+    return result.assign(low=low, high=high).take(order).reset_index(drop=True)
+
+
+def _rows(tables: Tables) -> pd.DataFrame:
+    """Return what an arm's rows say of every cell, its texts as categories, which are quicker to copy and compare."""
+    texts = (table.FINGERPRINT, table.STATUS, table.ERROR, table.MODEL, table.PARAMS)
+    kinds: dict[Hashable, Any] = dict.fromkeys(texts, "category")
+    return tables.once(_rows, lambda: tables.cells[list(ROW_COLUMNS)].astype(kinds))
+
+
+def _measured(name: str, tables: Tables) -> Array:
+    """Return a measurement of every planned cell, NaN where it has none: (n,)."""
+    nothing = pd.Series(math.nan, index=tables.beside.index)
+    return tables.once((_measured, name), lambda: _array(tables.beside.get(name, nothing)))
+
+
+def _known_or(values: Array, other: float | Array) -> Array:
+    """Return values with another in place of each NaN: (n,)."""
+    return np.where(np.isnan(values), other, values)
 
 
 def _around(task: str, needed: list[str], tables: Tables) -> Around:
@@ -298,20 +321,21 @@ def _columns(atom: Atom) -> tuple[str, ...]:
     return (recorded, *memory, *(name for name in (*extra, against) if name))
 
 
-def _values(atom: Atom, rows: pd.DataFrame, wide: pd.DataFrame, tables: Tables) -> "pd.Series[float]":
-    """Return the measurement of every cell, NaN where it has none.
+def _values(atom: Atom, rows: pd.DataFrame, wide: Mapping[str, Array], tables: Tables) -> Array:
+    """Return the measurement of every cell, NaN where it has none: (n,).
 
     Steps to solve are those of the budget where it was used up. A task that no score solves is not unsolved: it has no
     value. Over ln lag the value is the slope of the cell's own series.
     """
     found = wide[RECORDED.get(atom.measurement, atom.measurement)]
     if atom.measurement in (SOLVED, STEPS_TO_SOLVE):
-        known = found.notna() & ~((rows[table.STATUS] == "ok") & np.isinf(found))
-        values = np.isfinite(found).astype(float) if atom.measurement == SOLVED else found.clip(upper=rows[table.STEPS])
-        return values.where(known)
+        unknown = np.isnan(found) | ((rows[table.STATUS] == "ok").to_numpy() & np.isinf(found))
+        solved = np.isfinite(found).astype(float)
+        values = solved if atom.measurement == SOLVED else np.minimum(found, rows[table.STEPS].to_numpy())
+        return np.where(unknown, math.nan, values)
     if atom.slope_over == "ln_lag":
-        return rows[table.FINGERPRINT].map(_slopes_over_lag(atom, rows, tables)).astype(float)
-    return found.where(np.isfinite(found))
+        return _array(rows[table.FINGERPRINT].astype("str").map(_slopes_over_lag(atom, rows, tables)))
+    return np.where(np.isfinite(found), found, math.nan)
 
 
 def _slopes_over_lag(atom: Atom, rows: pd.DataFrame, tables: Tables) -> dict[str, float]:
@@ -333,55 +357,52 @@ def _logs(atom: Atom, values: "pd.Series[float]") -> Array:
     return np.log(np.where(row > 0, row, math.nan)) if atom.ln else row
 
 
-def _size_of_memory(rows: pd.DataFrame, wide: pd.DataFrame) -> tuple["pd.Series[float]", "pd.Series[float]"]:
-    """Return the bits of a written symbol and the state's floats of every cell.
+def _size_of_memory(rows: pd.DataFrame, wide: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Return the bits of a written symbol and the state's floats of every cell: (n,), (n,).
 
     Neither depends on the seed, so that cells that failed have those of their like; a symbol is a bit where none ran.
     """
     if not {"load", "state_floats"} <= set(wide):
-        return pd.Series(math.nan, index=rows.index), pd.Series(math.nan, index=rows.index)
-    floats = wide["state_floats"]
+        return np.full(len(rows), math.nan), np.full(len(rows), math.nan)
+    floats = pd.Series(wide["state_floats"], index=rows.index)
     bits = (wide["load"] * floats / rows[table.LENGTH]).median()
     like = floats.groupby([rows[table.WIDTH], rows[table.LAYERS], rows[table.LENGTH]]).transform("mean")
-    return pd.Series(1.0 if math.isnan(bits) else bits, index=rows.index), floats.fillna(like)
+    return np.full(len(rows), 1.0 if math.isnan(bits) else bits), _array(floats.fillna(like))
 
 
-def _chance(atom: Atom, rows: pd.DataFrame, wide: pd.DataFrame, around: Around) -> "pd.Series[float]":
+def _chance(atom: Atom, rows: pd.DataFrame, wide: Mapping[str, Array], around: Around) -> Array:
     if atom.measurement in (*ZERO_IS_CHANCE, BITS_RECALLED, CAPACITY):
-        return pd.Series(0.0, index=wide.index)
+        return np.zeros(len(rows))
     if atom.measurement == STEPS_TO_SOLVE:
-        return rows[table.STEPS].astype(float)
+        return _array(rows[table.STEPS])
     column = CHANCE_COLUMN.get(atom.measurement)
-    if column is None:
-        return pd.Series(math.nan, index=wide.index)
-    return wide[column].fillna(around[column])
+    return np.full(len(rows), math.nan) if column is None else _known_or(wide[column], around[column])
 
 
 def _limits(
-    atom: Atom, rows: pd.DataFrame, wide: pd.DataFrame, around: Around, chance: "pd.Series[float]"
-) -> tuple["pd.Series[float]", "pd.Series[float]"]:
+    atom: Atom, rows: pd.DataFrame, wide: Mapping[str, Array], around: Around, chance: Array
+) -> tuple[float | Array, float | Array]:
     """Return the least and the greatest value a failed cell could have had; unbounded: those seen."""
     measurement = atom.measurement
-    written = rows[table.LENGTH] * rows["symbol_bits"]
+    written = _array(rows[table.LENGTH] * rows["symbol_bits"])
     tops = {BITS_RECALLED: written, CAPACITY: written} | dict.fromkeys((*ZERO_IS_CHANCE, "accuracy"), 1.0)
     if atom.slope_over == "ln_lag":  # a slope within a cell is none of the measurement's values
-        return _everywhere(rows["value"].min(), rows), _everywhere(rows["value"].max(), rows)
+        return _span(_array(rows["value"].dropna()))
     if measurement in tops:
-        return chance, _everywhere(tops[measurement], rows)
+        return chance, tops[measurement]
     if measurement == STEPS_TO_SOLVE:
-        return _everywhere(0.0, rows), chance
+        return 0.0, chance
     if measurement in NATURAL:
-        low, high = NATURAL[measurement]
-        return _everywhere(low, rows), _everywhere(high, rows)
+        return NATURAL[measurement]
     if measurement in BEST_COLUMN:
         column = BEST_COLUMN[measurement]
-        return wide[column].fillna(around[column]).fillna(0.0), chance
-    seen = wide[measurement][np.isfinite(wide[measurement])]
-    return _everywhere(seen.min(), rows), _everywhere(seen.max(), rows)
+        return _known_or(_known_or(wide[column], around[column]), 0.0), chance
+    return _span(wide[measurement][np.isfinite(wide[measurement])])
 
 
-def _everywhere(value: "float | pd.Series[float]", rows: pd.DataFrame) -> "pd.Series[float]":
-    return pd.Series(value, index=rows.index, dtype=float)
+def _span(seen: Array) -> tuple[float, float]:
+    """Return the least and the greatest of some values, NaN where there are none."""
+    return (float(seen.min()), float(seen.max())) if len(seen) else (math.nan, math.nan)
 
 
 def _by_seed(rows: pd.DataFrame, atom: Atom, filling: Filling, *, up: bool) -> "pd.Series[float]":
@@ -390,7 +411,9 @@ def _by_seed(rows: pd.DataFrame, atom: Atom, filling: Filling, *, up: bool) -> "
     It is the mean over the seed's cells, or the slope over them, minus the number that the atom is held against.
     """
     value = rows["value"] if filling == "rules" else _filled(rows, atom, filling, up=up)
-    counted = rows[list(BY_SEED)].assign(value=value - rows["against"]).dropna(subset=["value"])
+    held = _array(value) - _array(rows["against"])
+    known = ~np.isnan(held)
+    counted = pd.DataFrame({name: rows[name].to_numpy()[known] for name in BY_SEED} | {"value": held[known]})
     if atom.measurement == CAPACITY:
         counted = _capacities(counted)
     hopeless: list[int] = []
@@ -449,15 +472,10 @@ def _slopes_over_cells(points: pd.DataFrame) -> "pd.Series[float]":
 
 def _capacities(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row for every seed and size of model: the capacity fitted over its lengths, in bits."""
-    written = rows.assign(written=rows[table.LENGTH] * rows["symbol_bits"])
-    found = [
-        group.iloc[:1].assign(
-            value=capacity.capacity(_array(group["written"]), _array(group["value"])),
-            state_floats=group["state_floats"].mean(),
-        )
-        for _, group in written.groupby([table.SEED, table.WIDTH, table.LAYERS])
-    ]
-    return pd.concat(found) if found else rows
+    groups = rows.groupby([table.SEED, table.WIDTH, table.LAYERS])
+    written, values = _array(rows[table.LENGTH] * rows["symbol_bits"]), _array(rows["value"])
+    found = [capacity.capacity(written[at], values[at]) for _, at in sorted(groups.indices.items())]
+    return groups.first().assign(value=found, state_floats=groups["state_floats"].mean()).reset_index()
 
 
 def _arm_data(name: str, atom: Atom, rows: pd.DataFrame) -> ArmData:

@@ -19,7 +19,7 @@ from seqbench.cell import Cell, canonical_json, model_name
 from seqbench.plan import Planned, Study
 from seqbench.preregistration import Arm
 from seqbench.record import Floats, Record
-from seqbench.store import Contents
+from seqbench.store import Contents, uncollected
 
 T = TypeVar("T")
 
@@ -131,14 +131,15 @@ class Tables:
         """Return the rounds of every timed cell as `rounds` describes them, by fingerprint."""
         timed = self.series[self.series[AXIS] == "round"]
         processes = self.wide["processes"] if "processes" in self.wide else pd.Series(dtype=float)
-        found: dict[str, dict[str, pd.Series[float]]] = {}
+        found: dict[str, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
         for key, name, at, values in zip(
             *(timed[column] for column in (FINGERPRINT, MEASUREMENT, AT, VALUE)), strict=True
         ):
-            found.setdefault(key, {})[name] = pd.Series(_array(values), index=_array(at))
+            found.setdefault(key, {})[name] = _array(at), _array(values)
         return {key: _rounds(own, processes=processes.get(key, math.nan)) for key, own in found.items()}
 
 
+@uncollected()
 def tables(study: Study, contents: Contents) -> Tables:
     """Return every frame of a study; the order in which records were read does not matter."""
     records = accepted(study, contents)
@@ -241,14 +242,18 @@ def rounds(tables: Tables, fingerprint: str) -> pd.DataFrame:
     return _rounds({}, processes=1.0) if found is None else found
 
 
-def _rounds(by_name: Mapping[str, "pd.Series[float]"], *, processes: float) -> pd.DataFrame:
-    seconds = by_name.get("seconds_per_token", pd.Series(dtype=float)).sort_index()
-    kept = by_name.get("round_kept", pd.Series(1.0, index=seconds.index)).reindex(seconds.index).to_numpy()
-    values = seconds.to_numpy()
+def _rounds(
+    by_name: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]], *, processes: float
+) -> pd.DataFrame:
+    """Return the rounds of one timed cell from its series, each its places and its values: (rounds,), (rounds,)."""
+    at, values = by_name.get("seconds_per_token", (np.empty(0), np.empty(0)))
+    order = np.argsort(at, kind="stable")
+    at, values = at[order], values[order]
+    told = dict(zip(*by_name.get("round_kept", (at, np.ones(len(at)))), strict=True))
+    kept = np.array([told.get(place, 0.0) > 0 for place in at], dtype=bool)
     each = max(1, math.ceil(len(values) / max(1, 1 if math.isnan(processes) else int(processes))))
-    counts = (kept > 0) & np.isfinite(values) & (values > 0)
-    columns = {SECONDS: values, KEPT: counts, PROCESS: np.arange(len(values)) // each}
-    return pd.DataFrame(columns, index=seconds.index)
+    counts = kept & np.isfinite(values) & (values > 0)
+    return pd.DataFrame({SECONDS: values, KEPT: counts, PROCESS: np.arange(len(values)) // each}, index=at)
 
 
 def tier_in_words(tier: str) -> str:

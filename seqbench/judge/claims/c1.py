@@ -55,11 +55,12 @@ def beside(tables: Tables, study: Study) -> tuple[str, ...]:
     harm = study.preregistration.claims["C1"].atoms.get("1c")
     if harm is None:
         return ()
-    ran = tables.cells[matches(harm.arms["reference"], tables.cells) & (tables.cells[table.STATUS] != table.MISSING)]
+    asked = matches(harm.arms["reference"], tables.cells) & (tables.cells[table.STATUS] != table.MISSING)
+    ran = set(tables.cells.loc[asked, table.FINGERPRINT])
     norms = {
         entry.cell.training.clip_norm
         for entry in plan.planned(study)
-        if entry.cell.training and entry.fingerprint in set(ran[table.FINGERPRINT])
+        if entry.cell.training and entry.fingerprint in ran
     }
     if not norms or None in norms:
         return ()

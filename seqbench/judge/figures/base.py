@@ -49,7 +49,7 @@ PLACED = (
     *(table.BATCH, table.THREADS, table.TIER),
 )
 """What tells of a mark to which cells it belongs, as far as its frame has it."""
-MANY = 50
+MANY = 20
 """Of more seeds than this no further one has a mark or a thin line of its own; means and intervals are of all."""
 LEFT_OUT = f"There are more than {MANY} seeds of a model: the data hold what is drawn of them, not every seed."
 BLOCKS = 60

@@ -16,7 +16,7 @@ from seqbench.plan import Study
 
 TITLE = "Bits per character against tokens, seconds and parameters"
 CAPTION = (
-    "Held-out bits per character; lower is better, and further left is cheaper. Small marks: seeds, the first 50 at "
+    "Held-out bits per character; lower is better, and further left is cheaper. Small marks: seeds, the first 20 at "
     "most; large mark: their mean, with 95 % Student-t interval (unadjusted, descriptive) and the mean of the cost. "
     "Tokens: all that training read. Seconds: of the whole cell with its evaluation, in the shared lane and so for "
     "orientation alone; cells of several machines stand in panels of their own. Parameters: all that were counted. "

@@ -12,7 +12,7 @@ from seqbench.plan import Study
 
 TITLE = "Bits per character on held-out text, by model"
 CAPTION = (
-    "Lower is better. Small marks: seeds, the first 50 at most; large mark and bar: mean and 95 % Student-t interval "
+    "Lower is better. Small marks: seeds, the first 20 at most; large mark and bar: mean and 95 % Student-t interval "
     "(unadjusted, descriptive). Lines: the order-0 and order-2 counting models and, where the text is generated, its "
     "exact entropy, below which no model can stay."
 )

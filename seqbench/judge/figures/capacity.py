@@ -17,7 +17,7 @@ CAPTION = (
     "Above: bits that a decoder reads back from a model's state, a lower bound of what it holds, against the bits "
     "written; a line that leaves the diagonal and stays level is a full state. Below: the same at the largest load of "
     "each size, against the floats of the state. Mean over seeds with 95 % Student-t intervals (unadjusted); small "
-    "marks: seeds, the first 50 at most. Logarithmic scales, linear below 1 bit; a decoder that knows nothing is at "
+    "marks: seeds, the first 20 at most. Logarithmic scales, linear below 1 bit; a decoder that knows nothing is at "
     "0. The nominal ceiling of 32 bit per float is drawn where it lies within the frame."
 )
 PROBES = ("capacity",)

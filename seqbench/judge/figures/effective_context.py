@@ -13,7 +13,7 @@ from seqbench.plan import Study
 TITLE = "Bits per character against context"
 CAPTION = (
     "What the same characters of the held-out text cost with exactly so many characters to their left; lower is "
-    "better. Mean over seeds with 95 % Student-t intervals (unadjusted); small marks: seeds, the first 50 at most. "
+    "better. Mean over seeds with 95 % Student-t intervals (unadjusted); small marks: seeds, the first 20 at most. "
     "Rings: effective context, the smallest that costs less than 0.01 bit more than the longest, at the lower median "
     "over seeds; the legend has its range. Lines, as measured by this study's scored trainings on the text: order-0 "
     "counting model and, where the text is generated, its exact entropy, below which no model can stay."

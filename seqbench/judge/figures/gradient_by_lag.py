@@ -15,7 +15,7 @@ from seqbench.plan import Study
 TITLE = "Gradient norm against lag, at initialisation"
 CAPTION = (
     "Natural logarithm of the norm of the gradient of the last output with respect to the input that lies a given "
-    "number of steps back, relative to lag 1. Thin lines: seeds, the first 50 at most; bold: the mean of all. The "
+    "number of steps back, relative to lag 1. Thin lines: seeds, the first 20 at most; bold: the mean of all. The "
     "legend gives the fitted slope, the mean over seeds, and the horizon, the largest lag at which the gradient is "
     "still 1 % of its largest, the median over seeds. A straight falling line is exponential vanishing."
 )

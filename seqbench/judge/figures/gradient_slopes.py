@@ -14,7 +14,7 @@ from seqbench.plan import Study
 TITLE = "Slope of the gradient against lag, by variant"
 CAPTION = (
     "Fitted slope of ln gradient norm against lag at initialisation; left of zero gradients vanish, right of it they "
-    "explode. Small marks: seeds, the first 50 at most; large mark and bar: mean and 95 % Student-t interval over "
+    "explode. Small marks: seeds, the first 20 at most; large mark and bar: mean and 95 % Student-t interval over "
     "seeds (unadjusted). Broken lines: the pre-registered margins. The axis is linear within ±0.02 and logarithmic "
     "beyond."
 )

@@ -14,7 +14,7 @@ TITLE = "Score against length of the test"
 CAPTION = (
     "Accuracy, or R² of a regression, on fresh sequences of each length; the upright line is the length of training, "
     "the longest one where training had many. Mean over seeds with 95 % Student-t intervals (unadjusted); small "
-    "marks: seeds, the first 50 at most. Chance is that of the length of training. A training that diverged has no "
+    "marks: seeds, the first 20 at most. Chance is that of the length of training. A training that diverged has no "
     "score here."
 )
 PROBES = ("",)

@@ -19,7 +19,7 @@ CAPTION = (
     "Left: score in the order of training (filled) and on the same items in the test order (hollow): accuracy, or R² "
     "of a regression; broken line: chance. Right: share of item sets whose answer changes with the order or, of a "
     "regression, the change of the answer in standard deviations of the right one; √2 is the change to the answer of "
-    "other items. Mean over seeds with 95 % Student-t intervals (unadjusted); small marks: seeds, the first 50 at "
+    "other items. Mean over seeds with 95 % Student-t intervals (unadjusted); small marks: seeds, the first 20 at "
     "most. The right answer never depends on the order."
 )
 PROBES = ("",)

@@ -12,7 +12,7 @@ from seqbench.plan import Study
 TITLE = "Recall against lag, after training"
 CAPTION = (
     "Normalised recall by lag bucket (at the geometric middle of each bucket): 0 is chance, 1 is perfect. Mean over "
-    "seeds with 95 % Student-t intervals (unadjusted); thin marks: seeds, the first 50 at most. Every model saw the "
+    "seeds with 95 % Student-t intervals (unadjusted); thin marks: seeds, the first 20 at most. Every model saw the "
     "same data, under the budget of its group."
 )
 PROBES = ("",)

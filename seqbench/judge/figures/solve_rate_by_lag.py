@@ -18,7 +18,7 @@ CAPTION = (
     "One item stands first and is asked for at the end; nothing but the distance makes it hard. Above: share of seeds "
     "that solved the task within the budget of their group, with exact 95 % intervals (Clopper-Pearson, unadjusted). "
     "Below: steps to solve; filled marks: seeds that solved it; open marks: seeds that had not when their budget "
-    "ended, at that budget; line: median over seeds, where more than half solved it. Marks are of the first 50 seeds "
+    "ended, at that budget; line: median over seeds, where more than half solved it. Marks are of the first 20 seeds "
     "at most. Who diverged or ran out of time or memory did not solve it; cells that crashed, erred or could not run "
     "do not count."
 )

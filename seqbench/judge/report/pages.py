@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -54,6 +55,8 @@ def csv(frame: pd.DataFrame) -> str:
 
 def _safe(column: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return a column of a frame with its texts as `typeset.csv_text` writes them: of many rows few differ."""
+    if column.dtype.kind in "biuf" and isinstance(column.dtype, np.dtype):
+        return column
     if not isinstance(column.dtype, pd.StringDtype):
         return column.map(lambda value: typeset.csv_text(value) if isinstance(value, str) else value)
     written = {value: typeset.csv_text(value) for value in column.unique() if isinstance(value, str)}

@@ -52,7 +52,7 @@ def test_a_figure_says_that_its_data_leave_seeds_out(name, many):
     """Its caption does so for many seeds, and not for few."""
     module = FIGURES.load(name)
     assert base.caption(module, module.select(FEW, STUDY)) == module.CAPTION
-    told = "There are more than 50 seeds of a model: the data hold what is drawn of them, not every seed."
+    told = "There are more than 20 seeds of a model: the data hold what is drawn of them, not every seed."
     assert base.caption(module, module.select(many, STUDY)) == f"{module.CAPTION} {told}"
 
 
