@@ -181,6 +181,7 @@ def known_formats(formats: Iterable[str]) -> tuple[str, ...]:
     return tuple(form for form in svg.FORMATS if form in asked)
 
 
+@store.uncollected()
 def build(study: Study, contents: Contents, *, formats: Iterable[str] = ()) -> Report:
     """Return the report of a study; the order in which records were read does not matter.
 
@@ -231,6 +232,7 @@ def report_id(study: Study, contents: Contents) -> str:
     return digest.hexdigest()
 
 
+@store.uncollected()
 def write(report: Report, out: Path) -> Path:
     """Write the page and the files beside it (claims, provenance, data, figures), and return the page.
 
