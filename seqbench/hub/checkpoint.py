@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 import seqbench
 from seqbench import registry
+from seqbench.corpus import shown
 from seqbench.errors import CheckpointError, InvalidInput, SeqbenchError
 from seqbench.hub.card import Facts, model_card
 from seqbench.hub.configuration import SeqbenchConfig, trust
@@ -111,6 +112,7 @@ def load(folder: Path) -> tuple[SeqbenchForCausalLM, PreTrainedTokenizerFast]:
         with _without_bars():
             model = SeqbenchForCausalLM.from_pretrained(folder, local_files_only=True)
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        tokenizer("a")  # settings of another type than they should have tell only when they are used
     except SeqbenchError:
         raise
     except Exception as error:  # the library and safetensors raise what they like, of their own classes too
@@ -156,14 +158,18 @@ def _verify(folder: Path) -> None:
     try:
         manifest: Mapping[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["schema"] != SCHEMA:
-            raise CheckpointError(f"{folder.name} is of schema {manifest['schema']}, this version reads {SCHEMA}")
+            raise CheckpointError(
+                f"{folder.name} is of schema {shown(str(manifest['schema']))}, this version reads {SCHEMA}"
+            )
         files = dict(manifest["files"])
+        if away := [name for name in files if Path(name).name != name]:
+            raise CheckpointError(f"{folder.name}/{MANIFEST} names {shown(away[0])}, which is no file beside it")
         unnamed = [name for name in FILES if name not in files]
         wrong = [name for name, digest in files.items() if _sha256(folder / name) != digest]
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
         raise CheckpointError(
-            f"{folder.name} lacks {missing} and is no complete checkpoint; save the model again"
+            f"{folder.name} lacks {shown(missing)} and is no complete checkpoint; save the model again"
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
@@ -173,7 +179,7 @@ def _verify(folder: Path) -> None:
         raise CheckpointError(f"{folder.name}/{MANIFEST} vouches for no {', '.join(unnamed)}; save the model again")
     if wrong:
         raise CheckpointError(
-            f"{folder.name} is not what was saved: {', '.join(wrong)} changed since; save the model again"
+            f"{folder.name} is not what was saved: {', '.join(map(shown, wrong))} changed since; save the model again"
         )
 
 

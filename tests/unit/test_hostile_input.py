@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from seqbench import cards, cell, corpus, hub, outline, plan, record, store, suite
 from seqbench.cards import TaskCard
-from seqbench.errors import SeqbenchError
+from seqbench.errors import CheckpointError, SeqbenchError
 from seqbench.hub import checkpoint
 from seqbench.measure import models
 from seqbench.measure.corpora import text as real_text
@@ -28,7 +28,9 @@ from seqbench.record import Environment, Measurement, Record, Series
 from seqbench.suite import Group, Suite
 from seqbench.variant import parse
 
+SOAKED = "SEQBENCH_FUZZ_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("SEQBENCH_FUZZ_EXAMPLES", "200"))
+"""The same ones in every run of the tests; make soak draws others each time."""
 """Inputs per reader; make soak asks for 10,000."""
 
 LONGEST_S, LARGEST_BYTES = 1.0, 500 * 2**20
@@ -122,7 +124,7 @@ def accepted_or_refused(read):
     return found
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(deadline=None, max_examples=EXAMPLES, derandomize=not SOAKED)
 @given(st.one_of(values, edited(SUITE)))
 @example({**SUITE, "groups": [{**GROUP, "params": {"items": float("nan")}}]})
 @example({**SUITE, "exclude": [{"sede": 1000}]})
@@ -140,7 +142,7 @@ def test_whatever_stands_in_a_suite_is_planned_or_refused(content):
     accepted_or_refused(read)
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(deadline=None, max_examples=EXAMPLES, derandomize=not SOAKED)
 @given(st.one_of(values, edited(CARD)))
 @example({**CARD, "chance": float("nan")})
 @example({**CARD, "params": {"items": float("inf")}})
@@ -155,7 +157,7 @@ def as_bytes(content):
     return json.dumps(content).encode()
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(deadline=None, max_examples=EXAMPLES, derandomize=not SOAKED)
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -183,7 +185,7 @@ def laid_out(content):
     return record.sealed(json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(deadline=None, max_examples=EXAMPLES, derandomize=not SOAKED)
 @given(edited(json.loads(record.to_json(RECORD))))
 def test_whatever_stands_in_a_sealed_record_its_outline_is_the_records(content):
     """With a right seal a record is outlined as it is, and refused where it is, but for what planning never reads."""
@@ -195,7 +197,7 @@ def test_whatever_stands_in_a_sealed_record_its_outline_is_the_records(content):
     assert found == (None if whole is None else outline.of(whole))
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(deadline=None, max_examples=EXAMPLES, derandomize=not SOAKED)
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -217,7 +219,7 @@ def test_whatever_stands_in_a_study_is_opened_or_refused(content):
         accepted_or_refused(read)
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(deadline=None, max_examples=EXAMPLES, derandomize=not SOAKED)
 @given(st.text(alphabet=string.printable, max_size=40))
 def test_whatever_is_given_as_a_cell_is_read_or_refused(text):
     """A text is a cell that reads back, or is refused."""
@@ -368,7 +370,7 @@ def test_a_suite_that_is_a_pipe_is_refused_at_once(tmp_path):
         cards.read(tmp_path / "x.toml")
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(deadline=None, max_examples=EXAMPLES, derandomize=not SOAKED)
 @given(st.one_of(st.text(max_size=200), st.binary(max_size=200), edited(SUITE).map(json.dumps)))
 def test_whatever_stands_in_a_toml_file_is_read_or_refused(content):
     """The bytes of a suite's or card's file are read as TOML, or refused in one line."""
@@ -404,7 +406,7 @@ def filled(folder, files):
                 (folder / name).write_bytes(content)
 
 
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(deadline=None, max_examples=EXAMPLES, derandomize=not SOAKED)
 @given(st.one_of(folders, texts.map(lambda content: {"one.txt": content})), st.booleans())
 def test_whatever_stands_in_a_folder_of_texts_is_split_or_refused(files, by_story):
     """A text that is accepted is split into parts that hold all of its characters, under the identity of its bytes."""
@@ -460,8 +462,31 @@ def checkpoints(draw):
     return files
 
 
+@pytest.mark.parametrize("name", ["../away", "/dev/zero", "in/a/folder", "a\nline"])
+def test_a_manifest_names_files_beside_it_alone(tmp_path, name):
+    """Nothing outside the folder is opened, and what is named stands in one line."""
+    files = dict(checkpoint_files())
+    manifest = json.loads(files[checkpoint.MANIFEST])
+    manifest["files"][name] = ""
+    filled(tmp_path, files | {checkpoint.MANIFEST: as_bytes(manifest)})
+    with pytest.raises(CheckpointError) as refused:
+        hub.load(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_tokenizer_whose_settings_tell_only_in_use_is_refused(tmp_path):
+    """A length that is a text is read by the library without a word, and compared with a number at the first text."""
+    files = dict(checkpoint_files())
+    content = as_bytes(json.loads(files["tokenizer_config.json"]) | {"model_max_length": ""})
+    manifest = json.loads(files[checkpoint.MANIFEST])
+    manifest["files"]["tokenizer_config.json"] = hashlib.sha256(content).hexdigest()
+    filled(tmp_path, files | {"tokenizer_config.json": content, checkpoint.MANIFEST: as_bytes(manifest)})
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        hub.load(tmp_path)
+
+
 @pytest.mark.filterwarnings("ignore")  # the library warns of much that it then reads or refuses
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(deadline=None, max_examples=EXAMPLES, derandomize=not SOAKED)
 @given(checkpoints())
 def test_whatever_stands_in_a_checkpoint_is_loaded_or_refused(files):
     """A checkpoint that is accepted reads text and writes a character; any other is refused in one line."""

@@ -129,8 +129,9 @@ def _anchors(axis: Axes, seeds: pd.DataFrame, lines: pd.DataFrame) -> None:
     """Draw what the text is measured against; what lies far above all models would press them together: it is named."""
     top = 1.15 * float(seeds[table.VALUE].max())
     styles = iter(LINES * len(lines))
-    told = lines.assign(**{table.VALUE: lines[table.VALUE].astype(float).round(3)})
-    for line in told.drop_duplicates([base.LABEL, table.VALUE]).sort_values(table.VALUE).to_dict("records"):
+    as_named = lines.assign(**{table.VALUE: lines[table.VALUE].astype(float).round(3)})
+    told = lines[~as_named.duplicated([base.LABEL, table.VALUE])]
+    for line in told.sort_values(table.VALUE).to_dict("records"):
         value = float(line[table.VALUE])
         dashes = "-" if line[base.LABEL] == "exact entropy" else next(styles)
         beyond = ", beyond the frame" if value > top else ""

@@ -33,7 +33,7 @@ def test_bits_stand_against_tokens_seconds_and_parameters():
     assert np.isfinite(chronicle[table.PARAMETERS].astype(float)).all()
     assert {"exact entropy", "order-0 counts", "order-2 counts"} <= set(lines[base.LABEL])
     axes = bits_by_cost.draw(frame).axes
-    assert [axis.get_xlabel() for axis in axes[:3]] == list(bits_by_cost.COSTS.values())
+    assert [axis.get_xlabel().replace("\n", " ") for axis in axes[:3]] == list(bits_by_cost.COSTS.values())
     floor = float(lines[lines[base.LABEL] == "exact entropy"][table.VALUE].iloc[0])
     assert all(any(line.get_ydata()[0] == floor for line in axis.lines) for axis in axes[:3])
 
