@@ -66,7 +66,7 @@ def from_json(content: bytes, *, source: str) -> Outline:
 _LINES = rb"(?:  .*\n)+"  # of a nested object: indented by two or more
 _HEAD = re.compile(
     rb'\{\n "schema": "seqbench\.record/1",'
-    rb'\n "cell": (?P<before>\{\n' + _LINES + rb'?)  "seed": [0-9]+,\n(?P<after>' + _LINES + rb" \}),"
+    rb'\n "cell": (?P<before>\{\n' + _LINES + rb'?)  "seed": (?:0|[1-9][0-9]{0,8}),\n(?P<after>' + _LINES + rb" \}),"
     rb'\n "fingerprint": "(?P<fingerprint>[0-9a-f]{64})",\n "preregistration": ".*",\n "lane": "(?:exclusive|shared)",'
     rb'\n "panel": (?P<panel>.*),\n "status": (?P<status>.*),\n "measurements": \['
 )

@@ -89,6 +89,7 @@ def laid_out(content):
         (("status",), "fine", "status: input should be 'ok'"),
         (("wall_seconds",), -1.0, "wall_seconds: input should be greater than or equal to 0"),
         (("cell", "width"), 0, "cell.width: input should be greater than 0"),
+        (("cell", "seed"), 10**9 + 1, "cell.seed: input should be less than or equal to 1000000000"),
         (("cell", "strange"), None, "cell.strange: extra inputs are not permitted"),
         (("environment", "cores"), "many", "environment.cores: input should be a valid integer"),
         (("fingerprint",), "a", "fingerprint: string should match pattern"),

@@ -1,7 +1,7 @@
 """What every generator returns: one batch of sequences with what is asked about them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ class Batch:
     tags: name -> (B, T) int64, facts about each position (its lag, the decision it takes) for sliced scores.
     labels: (B, T) int64, the targets with `UNSCORED` where nothing is asked for; of classes that lie on a GPU, where
     to look for the scored positions would be to wait for it.
+    places: (S,) int64, the scored positions counted through the flat (B · T) batch, where they were looked for ahead.
     """
 
     inputs: Tensor
@@ -30,6 +31,7 @@ class Batch:
     scored: Tensor
     tags: Mapping[str, Tensor] = field(default_factory=dict)
     labels: Tensor | None = None
+    places: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """Return the same batch on a device; a GPU fetches it when it comes to it, and nobody waits."""
@@ -44,6 +46,16 @@ class Batch:
             tags={name: moved(tag) for name, tag in self.tags.items()},
             labels=moved(labelled(self)) if device.type == "cuda" and not self.targets.is_floating_point() else None,
         )
+
+
+def located(batch: Batch) -> Batch:
+    """Return the batch with its places looked for; one on a GPU stays as it is, for that would wait for it."""
+    return batch if batch.scored.is_cuda else replace(batch, places=places_of(batch))
+
+
+def places_of(batch: Batch) -> Tensor:
+    """Return the scored positions counted through the flat (B · T) batch: (S,) int64."""
+    return batch.scored.flatten().nonzero().squeeze(1) if batch.places is None else batch.places
 
 
 def labelled(batch: Batch) -> Tensor:

@@ -45,7 +45,7 @@ from seqbench.errors import ContractError, InvalidInput
 State = tuple[Tensor, ...]
 Weights = list[nn.Parameter]
 Step = Callable[[Weights, Tensor, State], State]
-Advance = Callable[[nn.RNNBase, Tensor, State], tuple[Tensor, State]]
+Advance = Callable[[nn.RNNBase, Tensor, State | None], tuple[Tensor, State]]
 Recurrence = Callable[[Weights, Tensor, Tensor], Tensor]
 OptionsType = TypeVar("OptionsType")
 
@@ -264,35 +264,39 @@ def blocks_costs(spec: ModelSpec, mixers: Callable[[int], Costs]) -> Costs:
 class Cells(nn.Module):
     """Recurrent cells over a sequence.
 
-    cells: the torch recurrence that holds the weights. states: how many tensors its state is made of.
-    advance: how the cells run over (B, T, I) inputs from a state of `states` (L, B, D) tensors.
+    cells: the torch recurrence that holds the weights.
+    advance: how the cells run over (B, T, I) inputs from a state of (L, B, D) tensors, or from none.
     step: one position of one layer, for reading token by token: weights, (B, I), state of (B, D) tensors -> that state,
     whose first tensor is the output.
     """
 
-    def __init__(self, cells: nn.RNNBase, *, advance: Advance, step: Step, states: int = 1) -> None:
+    def __init__(self, cells: nn.RNNBase, *, advance: Advance, step: Step) -> None:
         super().__init__()
         self.cells = cells
         self.advance = advance
         self.step = step
-        self.states = states
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Return outputs and the state after the last position: (B, T, I) -> (B, T, D), `states` × (B, L, D)."""
-        if state is None:
-            zeros = inputs.new_zeros(self.cells.num_layers, len(inputs), self.cells.hidden_size)
-            before = (zeros,) * self.states
-        else:
+        """Return outputs and the state after the last position: (B, T, I) -> (B, T, D), tensors (B, L, D)."""
+        before = None
+        if state is not None:
             before = tuple(part.transpose(0, 1).contiguous() for part in state)  # (B, L, D) -> (L, B, D)
         hidden, after = self.advance(self.cells, inputs, before)
         return hidden, tuple(part.transpose(0, 1) for part in after)
 
 
-def loop(cells: nn.RNNBase, inputs: Tensor, state: State, *, step: Step) -> tuple[Tensor, State]:
+def zero_state(cells: nn.RNNBase, inputs: Tensor) -> State:
+    """Return the state before the first position, zeros: (B, T, I) -> (L, B, D), of an LSTM two of them."""
+    zeros = inputs.new_zeros(cells.num_layers, len(inputs), cells.hidden_size)
+    return (zeros, zeros) if isinstance(cells, nn.LSTM) else (zeros,)
+
+
+def loop(cells: nn.RNNBase, inputs: Tensor, state: State | None, *, step: Step) -> tuple[Tensor, State]:
     """Return the top layer's outputs and the last state, step by step: (B, T, I) -> (B, T, D), (L, B, D).
 
     `step(weights, x_t, state of one layer) -> state of that layer`, whose first tensor is the output.
     """
+    state = state or zero_state(cells, inputs)
     last = []
     for weights, *now in zip(cells.all_weights, *(part.unbind(0) for part in state), strict=True):
         layer: State = tuple(now)  # each (B, D)
@@ -305,21 +309,22 @@ def loop(cells: nn.RNNBase, inputs: Tensor, state: State, *, step: Step) -> tupl
     return inputs, tuple(torch.stack(part) for part in zip(*last, strict=True))  # L × (B, D) -> (L, B, D)
 
 
-def batched(cells: nn.RNNBase, inputs: Tensor, state: State, *, recurrence: Recurrence) -> tuple[Tensor, State]:
+def batched(cells: nn.RNNBase, inputs: Tensor, state: State | None, *, recurrence: Recurrence) -> tuple[Tensor, State]:
     """Return what `loop` returns, layer by layer instead of step by step: (B, T, I) -> (B, T, D), (L, B, D).
 
     `recurrence(weights, all x_t (T, B, I), h_0 (B, D)) -> h_1 … h_T (T, B, D)` of one layer.
     """
+    state = state or zero_state(cells, inputs)
     last = []
     hidden = inputs.transpose(0, 1)  # (B, T, I) -> (T, B, I): what a step reads and writes lies together
-    for weights, start in zip(cells.all_weights, state[0].unbind(0), strict=True):
-        hidden = recurrence(weights, hidden, start)
+    for weights, before in zip(cells.all_weights, state[0].unbind(0), strict=True):
+        hidden = recurrence(weights, hidden, before)
         last.append(hidden[-1])
     return hidden.transpose(0, 1), (torch.stack(last),)
 
 
 def fastest(
-    cells: nn.RNNBase, inputs: Tensor, state: State, *, library: Advance, recurrence: Recurrence
+    cells: nn.RNNBase, inputs: Tensor, state: State | None, *, library: Advance, recurrence: Recurrence
 ) -> tuple[Tensor, State]:
     """Return what the faster of two equal tiers returns: (B, T, I) -> (B, T, D), (L, B, D).
 

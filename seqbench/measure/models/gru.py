@@ -131,8 +131,8 @@ class _Recurrence(torch.autograd.Function):
         return to_driven, whole, flat.T @ states[:-1].flatten(0, 1), flat.sum(0)
 
 
-def _fused(cells: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-    hidden, last = cells(inputs, state[0])
+def _fused(cells: nn.RNNBase, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+    hidden, last = cells(inputs, None if state is None else state[0])
     return hidden, (last,)
 
 

@@ -29,6 +29,7 @@ from seqbench.measure.models.base import (
     options_of,
     recurrent_costs,
     tier_of_cells,
+    zero_state,
 )
 
 
@@ -69,7 +70,7 @@ def _cells(inputs: int, width: int, options: Options, *, layers: int) -> Cells:
     for _, _, b, b_too in cells.all_weights:
         _initialise(b, b_too, options=options)
     advance = _fused if options.implementation == "fused" else partial(loop, step=_step)
-    return Cells(cells, advance=advance, step=_library_step, states=2)
+    return Cells(cells, advance=advance, step=_library_step)
 
 
 def _step(weights: Weights, x: Tensor, state: State) -> State:
@@ -87,8 +88,8 @@ def _library_step(weights: Weights, x: Tensor, state: State) -> State:
     return torch.lstm_cell(x, state, *weights)
 
 
-def _fused(cells: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-    hidden, last = cells(inputs, state)
+def _fused(cells: nn.RNNBase, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+    hidden, last = cells(inputs, state or zero_state(cells, inputs))  # of its own it would make, and keep, two zeros
     return hidden, last
 
 

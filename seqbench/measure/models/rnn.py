@@ -36,6 +36,7 @@ from seqbench.measure.models.base import (
     recurrent_costs,
     refuse_second_derivative,
     tier_of_cells,
+    zero_state,
 )
 
 _IN_PLACE = {"tanh": torch.tanh_, "relu": torch.relu_, "sigmoid": torch.sigmoid_}
@@ -144,18 +145,19 @@ class _Recurrence(torch.autograd.Function):
         return to_driven, whole, to_driven.flatten(0, 1).T @ states[:-1].flatten(0, 1), None
 
 
-def _fused(cells: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-    hidden, last = cells(inputs, state[0])
+def _fused(cells: nn.RNNBase, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+    hidden, last = cells(inputs, None if state is None else state[0])
     return hidden, (last,)
 
 
-def _fused_sigmoid(cells: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+def _fused_sigmoid(cells: nn.RNNBase, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
     """Return the sigmoid network's outputs, by the tanh kernel: (B, T, I), (L, B, D) -> (B, T, D), (L, B, D).
 
     σ(z) = (1 + tanh(z/2)) / 2, so h = (1 + h′)/2 where h′ is the state of a tanh network with U/2, W/4 and
     b/2 + W·1/4; above the first layer the inputs are states too, so U is treated as W is. Weights are changed
     on the way, not in place: what is drawn, trained and saved are the sigmoid network's own.
     """
+    state = state or zero_state(cells, inputs)
     weights: list[Tensor] = []
     for layer, (U, W, b, b_too) in enumerate(cells.all_weights):
         below = (U / 2, b / 2) if layer == 0 else (U / 4, b / 2 + U.sum(1) / 4)

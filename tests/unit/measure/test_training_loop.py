@@ -69,6 +69,21 @@ def test_the_logged_norm_is_the_one_before_clipping():
     assert history.gradient_norms[0] == pytest.approx(float(gradient.norm()))
 
 
+@pytest.mark.parametrize("largest", [0.3, 0.999999, 1.0, 1.000001, 7.0, math.inf, math.nan])
+def test_gradients_are_clipped_as_the_library_clips_them(largest):
+    """Norm and gradients are the library's bit for bit: above the limit, around it, and below."""
+    model, like = Table(), Table()
+    for table in (model, like):
+        table.rows.grad = torch.zeros(4, 4)
+        table.rows.grad[1, 2] = largest
+        table.rows.grad[3, 0] = 1e-4
+    optimiser = training.optimiser_of(model, learning_rate=0.1)
+    norm = training._clipped(optimiser, 1.0)
+    expected = nn.utils.clip_grad_norm_(like.parameters(), 1.0)
+    assert torch.equal(norm, expected) or (norm.isnan() and expected.isnan())
+    assert torch.equal(model.rows.grad.nan_to_num(nan=-5.0), like.rows.grad.nan_to_num(nan=-5.0))
+
+
 def test_two_good_evaluations_in_a_row_end_training_as_solved():
     """One good evaluation is luck, two are a solution: the step of the first of them is when it was solved."""
     history = train(
