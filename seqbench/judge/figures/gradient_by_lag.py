@@ -23,6 +23,7 @@ PROBES = ("input_gradient",)
 SLOPE = "slope"
 HORIZON = "horizon"
 KIND = (table.MODEL, table.LENGTH, table.WIDTH)
+COLUMNS = [*KIND, table.SEED, table.AT, table.VALUE, SLOPE, HORIZON]
 POINTS = 12
 """How many points of a seed's thin line are drawn; the data behind the figure hold all, but of more
 seeds than `base.MANY` those of the mean's line, of the first seeds and of the mean alone."""
@@ -35,25 +36,31 @@ def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
     """
     rows = tables.series[tables.series[table.MEASUREMENT] == "log_gradient_norm"]
     known = tables.wide.reindex(columns=["gradient_slope", "gradient_horizon"])
-    many = rows.groupby(list(KIND))[table.SEED].nunique().gt(base.MANY).any()
-    if many:
-        rows = rows.assign(**{name: [one[:: _every(one)] for one in rows[name]] for name in (table.AT, table.VALUE)})
-    columns = [*KIND, table.SEED, table.AT, table.VALUE, SLOPE, HORIZON]
-    rows = rows.join(known.set_axis([SLOPE, HORIZON], axis=1), on=table.FINGERPRINT)[columns]
-    points = table.points(rows).sort_values(columns[:5], ignore_index=True)
-    return _summed_up(points) if many else points
+    rows = rows.join(known.set_axis([SLOPE, HORIZON], axis=1), on=table.FINGERPRINT)[COLUMNS]
+    if not rows.groupby(list(KIND))[table.SEED].nunique().gt(base.MANY).any():
+        return _long(rows)
+    # One kind after the other: their points together would be as large as all that was read.
+    firsts, means = zip(*(_summed_up(_long(_thinned(kind))) for _, kind in rows.groupby(list(KIND))), strict=True)
+    together: pd.DataFrame = pd.concat([*firsts, *means], ignore_index=True)[COLUMNS]
+    return together
 
 
-def _summed_up(points: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the first `base.MANY` seeds of every variant and size, then those of the mean of all."""
+def _long(rows: pd.DataFrame) -> pd.DataFrame:
+    return table.points(rows).sort_values([*KIND, table.SEED, table.AT], ignore_index=True)
+
+
+def _thinned(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(**{name: [one[:: _every(one)] for one in rows[name]] for name in (table.AT, table.VALUE)})
+
+
+def _summed_up(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the points of the first `base.MANY` seeds of one variant and size, and those of the mean of all."""
     finite = points[np.isfinite(points[table.VALUE])]
     seeds = finite.drop_duplicates([*KIND, table.SEED]).groupby(list(KIND))
     laws = pd.DataFrame({SLOPE: seeds[SLOPE].mean(), HORIZON: seeds[HORIZON].median()})
     means = finite.groupby([*KIND, table.AT])[table.VALUE].mean().reset_index().join(laws, on=list(KIND))
-    first = points[points.groupby(list(KIND))[table.SEED].rank("dense") <= base.MANY]
-    both = [first.astype({table.SEED: "str"}), means.assign(**{table.SEED: base.MEAN})]
-    together: pd.DataFrame = pd.concat(both, ignore_index=True)[points.columns.to_list()]
-    return together
+    first = points[points[table.SEED].rank(method="dense") <= base.MANY]
+    return first.astype({table.SEED: "str"}), means.assign(**{table.SEED: base.MEAN})
 
 
 def draw(frame: pd.DataFrame) -> Figure:
