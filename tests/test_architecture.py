@@ -49,6 +49,7 @@ ROWS = (
         "judge.survival",
         "judge.capacity",
         "judge.aggregate",
+        "judge.text_scores",
         "judge.factorial",
         "judge.posterior",
         "judge.scaling",

@@ -480,6 +480,7 @@ SOURCES = {
     "verdicts-caption": ("verdicts",),
     "growth-caption": ("growth", "local-exponents"),
     "models-caption": ("models",),
+    "text-scores-caption": ("text-scores",),
     "across-caption": ("across-tasks",),
     "rates-caption": ("learning-rates", "learning-rate-trials"),
     "failures-caption": ("failures",),

@@ -253,7 +253,13 @@ def measured(cell: Cell, truth: Truth, rng: np.random.Generator) -> tuple[Measur
         "order2_bits_per_character": 1.22,
         "floor_bits_per_character": 0.53,
     }
-    return (*(Measurement(name=name, value=value, unit="bit/character") for name, value in bits.items()), *common)
+    scores = [Measurement(name=name, value=value, unit="bit/character") for name, value in bits.items()]
+    if cell.task == "text":
+        means = tuple(bits["bits_per_character"] + apart for apart in (-0.1, 0.05, 0.15, -0.1))
+        blocks = Series(axis="character", at=(64.0, 2112.0, 4160.0, 6208.0), values=means)
+        error = float(np.std(means, ddof=1) / 2)
+        scores.append(Measurement(name="test_text_standard_error", value=error, unit="bit/character", series=blocks))
+    return (*scores, *common)
 
 
 def _at_rest(cell: Cell, truth: Truth) -> tuple[Measurement, ...]:

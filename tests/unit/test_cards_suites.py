@@ -7,6 +7,7 @@ import pytest
 
 from seqbench import cards, suite
 from seqbench.errors import InvalidInput, UnknownName, UsageError
+from seqbench.record import CorpusFacts
 
 GOOD = (cards.folder() / "recall.toml").read_text(encoding="utf-8")
 
@@ -78,8 +79,9 @@ def test_every_built_in_suite_is_valid(name):
     from seqbench.measure.models import MODELS
     from seqbench.measure.probes import PROBES
 
-    study = plan.study(name, suite.find(name)[1], known_models=MODELS, known_probes=PROBES)
-    assert plan.planned(study)
+    text = CorpusFacts(name="tales", sha256="ab" * 32, split="story")
+    study = plan.study(name, suite.find(name)[1], text=text, known_models=MODELS, known_probes=PROBES)
+    assert {entry.group for entry in plan.planned(study)} >= {group.name for group in study.suite.groups}
 
 
 def test_an_unknown_key_of_a_suite_is_named(tmp_path):

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from seqbench import plan, record, store, tuning
 from seqbench.cell import Cell, canonical_json
 from seqbench.errors import UsageError
-from seqbench.judge import aggregate, gates, scaling, table
+from seqbench.judge import aggregate, gates, scaling, table, text_scores
 from seqbench.judge.aggregate import Across
 from seqbench.judge.claims.base import ClaimVerdict, bayesian_line, interval, number
 from seqbench.judge.evidence import finite
@@ -31,6 +31,7 @@ from seqbench.judge.report import cite, exports, flips, pages, svg, verdicts
 from seqbench.judge.report import gates as gated
 from seqbench.judge.rules import Verdict
 from seqbench.judge.table import Tables
+from seqbench.judge.text_scores import TextScore
 from seqbench.plan import Study, left_out
 from seqbench.record import Record, Sample
 from seqbench.store import Contents
@@ -152,6 +153,7 @@ class Report:
     flips: Mapping[str, tuple[str, ...]]
     growths: tuple[Mapping[str, Any], ...]
     rates: tuple[Mapping[str, Any], ...]
+    text_scores: tuple[TextScore, ...]
     across: tuple[Across, ...]
     provenance: Mapping[str, Any]
     rerun: tuple[str, ...]
@@ -212,6 +214,7 @@ def build(study: Study, contents: Contents, *, formats: Iterable[str] = ()) -> R
         flips={verdict.claim: flips.flips(verdict) for verdict in judged},
         growths=_growths(tables),
         rates=rates,
+        text_scores=text_scores.scores(tables),
         across=_across(tables, study),
         provenance=provenance,
         rerun=_rerun(study),

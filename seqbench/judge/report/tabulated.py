@@ -240,6 +240,30 @@ def _models(report: "Report") -> Iterator[Row]:
         }
 
 
+def _text_scores(report: "Report") -> Iterator[Row]:
+    for row in report.text_scores:
+        whole, apart = row.interval, row.difference_interval
+        yield {
+            "task": row.task,
+            "model": row.model,
+            "label": _label(row.model),
+            "width": row.width,
+            "layers": row.layers,
+            "parameters": row.parameters,
+            "tokens": row.tokens,
+            "n": row.n,
+            "mean": row.mean,
+            "lower": whole.lower if whole else None,
+            "upper": whole.upper if whole else None,
+            "of_seeds": row.of_seeds,
+            "of_text": row.of_text,
+            "beside": row.beside,
+            "difference": row.difference,
+            "difference_lower": apart.lower if apart else None,
+            "difference_upper": apart.upper if apart else None,
+        }
+
+
 def _across(report: "Report") -> Iterator[Row]:
     for row in report.across:
         half, nine = row.above
@@ -475,6 +499,29 @@ TABLES: Mapping[str, Definition] = {
             Column("implementation", "Implementation", share=0.1),
         ),
         _models,
+    ),
+    "text-scores": (
+        "Real text, descriptive: bits per character, with the standard errors of seeds and of the blocks of test text, "
+        "and the 95 % interval of both together, unadjusted; then the difference to the LSTM on the same blocks.",
+        "measurements",
+        (
+            Column("task", "Text"),
+            *MODEL,
+            Column("width", "D", _count),
+            Column("layers", "L", _count),
+            Column("parameters", "Parameters", _count),
+            Column("tokens", "Tokens", _count),
+            Column("n", "Seeds", _count),
+            Column("mean", "bit/character", number),
+            *BOUNDS,
+            Column("of_seeds", "SE seeds", number),
+            Column("of_text", "SE text", number),
+            Column("beside"),
+            Column("difference", "Minus LSTM", number),
+            Column("difference_lower"),
+            Column("difference_upper"),
+        ),
+        _text_scores,
     ),
     "across-tasks": (
         "Across tasks, descriptive: the mean of the middle half of scores on tasks shared with the vanilla RNN, 95 % "

@@ -5,6 +5,10 @@ the window where it is shorter than 96). One that was trained with a carried sta
 characters while it reads the text from end to end. The anchors are the uniform model, and what is fitted to what
 training could see (every character consumed of a generated text, the training split of a real one): orders 0 and 2,
 the latter interpolated Kneser-Ney; of a real text, and wherever texts are written, orders 4 and 5 and xz -9e too.
+
+The test part of a real text is one of many that its authors might have written. What that adds to the error of seeds is
+told by its blocks of 2,048 scored characters: their means, and the standard error s/√n that these give (a block
+bootstrap of the mean has that limit). A generated text needs none: its floor is of the very same characters.
 """
 
 import math
@@ -21,11 +25,13 @@ from seqbench.measure.corpora.text import Text
 from seqbench.measure.corpora.windows import scored_windows
 from seqbench.measure.probes import base
 from seqbench.measure.probes.base import Subject
-from seqbench.record import Measurement
+from seqbench.record import Measurement, Series
 
 UNIT = "bit/character"
 MOST_CONTEXT = 64
 ORDERS, ALL_ORDERS = (0, 2), (0, 2, 4, 5)
+BLOCK = 2048
+"""Characters of a block of test text: many times as long as what neighbouring characters owe to each other."""
 
 
 def measure(subject: Subject) -> tuple[Measurement, ...]:
@@ -35,6 +41,8 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
     known = baselines(subject)
     mean = float(bits.mean())
     found = [Measurement(name="bits_per_character", value=mean, unit=UNIT), *known]
+    if "text" in subject.params:
+        found += by_block(positions, bits)
     if subject.carried:
         carried = base.carried_surprisal(subject.model, ids, context=context_of(subject.length))
         found.append(Measurement(name="stateful_bits_per_character", value=float(carried.mean()), unit=UNIT))
@@ -42,6 +50,22 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
     if floor is not None:
         found.append(Measurement(name="excess_bits_per_character", value=mean - floor, unit=UNIT))
     return (*found, Measurement(name="characters_scored", value=float(len(positions)), unit="character"))
+
+
+def by_block(positions: Ids, bits: Bits) -> tuple[Measurement, ...]:
+    """Return the standard error that the choice of a test text gives, with the means of its blocks: (S,), (S,) bits.
+
+    A last part shorter than a block is in none. A text of fewer than two blocks has no such error.
+    """
+    order = np.argsort(positions, kind="stable")
+    count = len(order) // BLOCK
+    if count < 2:
+        return ()
+    chosen = order[: count * BLOCK].reshape(count, BLOCK)  # (blocks, BLOCK)
+    means = bits[chosen].mean(axis=1)
+    blocks = Series(axis="character", at=positions[chosen[:, 0]].tolist(), values=means.tolist())
+    error = float(means.std(ddof=1) / math.sqrt(count))
+    return (Measurement(name="test_text_standard_error", value=error, unit=UNIT, series=blocks),)
 
 
 def baselines(subject: Subject) -> tuple[Measurement, ...]:

@@ -337,10 +337,19 @@ def test_models_are_shown_across_tasks_where_there_are_several(page):
     assert re.search(r"\d+ of \d+</td>", table)
 
 
+def test_a_real_text_is_shown_with_both_errors(page):
+    """Seeds and the text that was held out; blocks at -.1, .05, .15, -.1 give its mean the standard error .0612."""
+    table = page.partition('<table id="text-scores" class="stack">')[2].partition("</table>")[0]
+    assert "A mean over seeds has two errors" in table
+    assert '<td class="number" data-label="SE of text">0.0612</td>' in table
+
+
 def test_one_task_is_no_table_across_tasks():
     """C8 alone trains nothing with a normalised score."""
     study = studies.study(("C8",), seeds=2)
-    assert 'id="across-tasks"' not in build.page(build.build(study, studies.contents(study)))
+    page = build.page(build.build(study, studies.contents(study)))
+    assert 'id="across-tasks"' not in page
+    assert 'id="text-scores"' not in page
 
 
 def test_a_page_alone_still_holds_small_data(report):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -466,6 +467,16 @@ def test_a_uniform_model_costs_the_logarithm_of_the_alphabet():
     positions, bits = bits_per_character.surprisal(Uniform(), ids, length=30)
     assert bits == pytest.approx(3.0)
     assert sorted(positions) == list(range(bits_per_character.context_of(30), 1000))
+
+
+def test_the_error_of_a_test_text_is_that_of_the_mean_of_its_blocks():
+    """Three whole blocks of 2,048 characters in the order of the text, however they were scored; the rest is left."""
+    positions = torch.randperm(3 * 2048 + 500, generator=stream("x")).numpy() + 64
+    costs = np.concatenate([np.full(2048, 1.0), np.full(2048, 2.0), np.full(2048, 6.0), np.full(500, 100.0)])
+    (found,) = bits_per_character.by_block(positions, costs[positions - 64])
+    assert (found.series.at, found.series.values) == ((64, 64 + 2048, 64 + 4096), (1.0, 2.0, 6.0))
+    assert found.value == pytest.approx(math.sqrt(7 / 3))  # s² = (4 + 1 + 9) / 2 = 7, over three blocks
+    assert bits_per_character.by_block(positions[:4095], costs[:4095]) == ()
 
 
 def test_the_context_is_64_characters_or_two_thirds_of_the_window():
