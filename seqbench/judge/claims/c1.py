@@ -14,7 +14,7 @@ FIGURES = ("gradient_by_lag", "gradient_slopes", "recall_by_lag", "gradient_norm
 
 def finding(atoms: Atoms, verdict: Verdict) -> str:
     """Return what happens to gradients and what harm it does."""
-    if verdict is not Verdict.SUPPORTED:
+    if verdict not in (Verdict.SUPPORTED, Verdict.CONTRADICTED):
         return ""
     vanishing, exploding, harm = (atoms.get(name) for name in ("1a", "1b", "1c"))
     parts = []
@@ -30,7 +30,21 @@ def finding(atoms: Atoms, verdict: Verdict) -> str:
         )
     if harm and harm.verdict is Verdict.SUPPORTED:
         parts.append(f"an LSTM with forget bias 1 recalled more at lags 51–99, by {measured(harm)} seeds per arm")
+    if harm and harm.verdict is Verdict.CONTRADICTED:
+        parts.insert(
+            0,
+            "once trained, a vanilla RNN kept up with an LSTM with forget bias 1 at lags 51–99: LSTM minus vanilla "
+            f"{measured(harm)} seeds per arm{_both(harm)}",
+        )
+        if len(parts) > 1:
+            parts[1] = f"so it did in spite of its gradients: {parts[1]}"
     return "; ".join(parts)
+
+
+def _both(harm: AtomVerdict) -> str:
+    """Return what the two arms reached, which tells whether both recall or neither does."""
+    means = [arm.mean for name in ("reference", "subject") if (arm := harm.arm(name)) and arm.mean is not None]
+    return f" (vanilla {number(means[0])}, LSTM {number(means[1])})" if len(means) == 2 else ""
 
 
 def qualifications(atoms: Atoms) -> tuple[str, ...]:
