@@ -27,10 +27,8 @@ check: .venv/installed-dev    ## lint, format, types, the law of imports
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/test_architecture.py tests/test_docs.py
 
-report: .venv/installed       ## render the report of every study under results/
-	for study in results/*/study.json; do \
-	  if [ -e "$$study" ]; then $(BIN)/seqbench report --results "$$(dirname "$$study")" || exit 1; fi; \
-	done
+report: .venv/installed-dev   ## render the report of every study under results/, and the results in README
+	$(BIN)/python docs/make_reports.py
 
 api: .venv/installed          ## make docs/api.md from the docstrings
 	$(BIN)/python docs/make_api.py
@@ -38,12 +36,13 @@ api: .venv/installed          ## make docs/api.md from the docstrings
 clean:                        ## remove the environment and caches, keep results
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache build dist
 
-.venv/installed: pyproject.toml
+# The libraries that a report's bytes depend on are those of constraints.txt, so that a committed one is made again.
+.venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-.venv/installed-dev: pyproject.toml
+.venv/installed-dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch .venv/installed $@

@@ -24,7 +24,7 @@ SLOPE = "slope"
 HORIZON = "horizon"
 KIND = (table.MODEL, table.LENGTH, table.WIDTH)
 COLUMNS = [*KIND, table.SEED, table.AT, table.VALUE, SLOPE, HORIZON]
-POINTS = 12
+POINTS = 10
 """How many points of a seed's thin line are drawn; the data behind the figure hold all, but of more
 seeds than `base.MANY` those of the mean's line, of the first seeds and of the mean alone."""
 

@@ -42,7 +42,7 @@ SHOWN_FAILURES = 60
 SHOWN_TEXTS = 40
 SHOWN_CHARACTERS = 1200
 """Of a sampled text; its record holds the whole."""
-ATTACHED_BYTES = 24_000
+ATTACHED_BYTES = 8_000
 """Data of at most so many bytes, compressed, are in the page itself, for who is sent nothing else."""
 CALLS = {
     "training_time": "training step",

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -28,6 +29,10 @@ _UNDATED: dict[str, dict[str, str | None]] = {
 _PNG_DPI = 200
 _PLACES, _PLACES_OF_MARKS = 1, 2
 """Decimals of a coordinate in points, 1/72 inch: a tenth cannot be seen in a line, but would deform a small mark."""
+_LONG = 400
+"""Characters of a path of straight lines, as matplotlib writes it, of which no mark has so many."""
+_SEEN = 0.2
+"""How far, in points, a line may run from where it was: a fifth of its width."""
 _COORDINATES = ("x", "y", "width", "height", "x1", "y1", "x2", "y2", "cx", "cy", "r")
 _DRAWN_FONT, _FALLBACK = "font-family: 'DejaVu Sans'", ", Verdana, sans-serif"
 """Drawn with one font, which is quicker than looking through a list for every text; a reader may lack it."""
@@ -37,6 +42,8 @@ _IMPLIED = ("font-family", "stroke-dashoffset: 0")
 _CLIPPED = re.compile(r'clip-path="url\(#(p[0-9a-f]{10})\)"')
 _CLIP = re.compile(r'(?<=url\(#)p[0-9a-f]{10}(?=\))|(?<=<clipPath id=")p[0-9a-f]{10}(?=")')
 _PANEL = re.compile(r"axes_\d+$")
+_STRAIGHT = re.compile(r"M-?[\d.]+[ -][\d.]+l(?:0[ -][\d.]+|-?[\d.]+ 0)")
+_TICK = re.compile(r"M0 0l(?:0[ -][\d.]+|-?[\d.]+ 0)")
 _TOKEN = re.compile(r"[A-Za-z]|-?\d*\.?\d+(?:e-?\d+)?")
 
 
@@ -91,7 +98,7 @@ def inline(svg: str, *, name: str, title: str, cut: tuple[float, ...] = (0.0, 1.
         element.attrib = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
     _split(root, len(cut) - 1)
     _prune(root)
-    _rename(root, _key(name, 4))
+    _rename(root, _key(name, 3))
     _round(root, _PLACES)
     _gather(root)
     rules = _classes(root)
@@ -109,7 +116,7 @@ def inline(svg: str, *, name: str, title: str, cut: tuple[float, ...] = (0.0, 1.
         heading = ElementTree.Element("title", {"id": label})
         heading.text = f"{title}{of}"
         part.insert(0, heading)
-    return "".join(ElementTree.tostring(part, encoding="unicode") for part in root)
+    return "".join(ElementTree.tostring(part, encoding="unicode") for part in root).replace(" />", "/>")
 
 
 def _split(root: ElementTree.Element, parts: int) -> None:
@@ -190,7 +197,8 @@ def _round(element: ElementTree.Element, places: int) -> None:
             if (value := child.get(key)) and not value.endswith("%"):
                 child.set(key, _short(round(float(value), own)))
         if path := child.get("d"):
-            child.set("d", rounded_path(path, own))
+            is_mark = len(path) < _LONG or "C" in path  # round
+            child.set("d", rounded_path(path if is_mark else _straightened(path), own if is_mark else _PLACES))
         if turn := child.get("transform"):
             turn = re.sub(r"rotate\(-?0(\.0*)? [^)]*\)", "", turn).strip()
             turn = re.sub(r"\d+\.\d{4,}", lambda found: _short(round(float(found[0]), 3)), turn)
@@ -220,6 +228,49 @@ def rounded_path(path: str, places: int) -> str:
         shown = name
         here = (round(numbers[-2], places), round(numbers[-1], places)) if numbers else here
     return "".join(parts)
+
+
+def _straightened(path: str) -> str:
+    """Return a path of absolute straight lines without the corners whose loss cannot be seen; another as it is."""
+    lines: list[list[tuple[float, float]]] = []
+    ends: list[str] = []
+    for command, numbers in _commands(path):
+        if command == "M":
+            lines.append([])
+            ends.append("")
+        if command in ("M", "L"):
+            lines[-1].append((numbers[0], numbers[1]))
+        elif command == "z":
+            ends[-1] = " z"
+        else:
+            return path
+    return " ".join(
+        f"M {' L '.join(f'{x:.6f} {y:.6f}' for x, y in _corners(line))}{end}"
+        for line, end in zip(lines, ends, strict=True)
+    )
+
+
+def _corners(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the corners without which a line would be further than `_SEEN` from where it ran (Douglas & Peucker 1973).
+
+    First and last stay.
+    """
+    kept = {0, len(points) - 1}
+    spans = [(0, len(points) - 1)]
+    while spans:
+        first, last = spans.pop()
+        (x, y), (to_x, to_y) = points[first], points[last]
+        length = math.hypot(to_x - x, to_y - y)
+        furthest, place = _SEEN, 0
+        for number in range(first + 1, last):
+            across, along = points[number][0] - x, points[number][1] - y
+            off = abs(across * (to_y - y) - along * (to_x - x)) / length if length else math.hypot(across, along)
+            if off > furthest:
+                furthest, place = off, number
+        if place:
+            kept.add(place)
+            spans += [(first, place), (place, last)]
+    return [points[number] for number in sorted(kept)]
 
 
 def _commands(path: str) -> Iterator[tuple[str, list[float]]]:
@@ -274,11 +325,62 @@ def _classes(root: ElementTree.Element) -> dict[str, str]:
         if declared := element.attrib.pop("style", None):
             parts = (part.strip() for part in declared.split(";"))
             rule = ";".join(re.sub(r":\s+", ":", part) for part in parts if part and not part.startswith(_IMPLIED))
-            key = _key(rule, 6)
+            key = _key(rule, 5)
             rules[key] = rule
             element.set("class", key)
+    _strike(root)
     _share(root)
     return rules
+
+
+def _strike(root: ElementTree.Element) -> None:
+    """Draw the lines of a grid in one stroke, and the ticks of an axis in another: the many that are alike otherwise.
+
+    Lines join the first of their kind as long as nothing but such lines, ticks and texts stands between them.
+    """
+    marks = {f"#{mark.get('id')}": mark for defs in root.iter("defs") for mark in defs if mark.tag == "path"}
+    for parent in list(root.iter()):
+        kept: list[ElementTree.Element] = []
+        first: dict[tuple[str, ...], ElementTree.Element] = {}
+        for child in parent:
+            kind, path = _stroke(child, marks)
+            if path is None:
+                first = first if child.tag in ("text", "defs") else {}
+                kept.append(child)
+            elif kind in first:
+                first[kind].set("d", first[kind].get("d", "") + path)
+            else:
+                wrap, line = ElementTree.Element("g", {kind[0]: kind[1]}), ElementTree.Element("path", {"d": path})
+                line.attrib |= {"class": kind[2]} if kind[2] else {}
+                wrap.append(line)
+                first[kind] = line
+                kept.append(wrap)
+        parent[:] = kept
+    pointed = {use.get("href") for use in root.iter("use")}
+    for parent in root.iter():
+        for defs in [each for each in parent if each.tag == "defs"]:
+            defs[:] = [mark for mark in defs if mark.tag != "path" or f"#{mark.get('id')}" in pointed]
+        parent[:] = [each for each in parent if each.tag != "defs" or len(each)]
+
+
+def _stroke(
+    child: ElementTree.Element, marks: dict[str, ElementTree.Element]
+) -> tuple[tuple[str, str, str], str | None]:
+    """Return of a straight line of a grid, or of a tick, what it has in common with others, and where it runs."""
+    if (
+        child.tag == "g"
+        and set(child.attrib) == {"clip-path"}
+        and len(child) == 1
+        and set(child[0].attrib) == {"d", "class"}
+    ):
+        line = child[0].get("d", "")
+        if child[0].tag == "path" and _STRAIGHT.fullmatch(line):
+            return ("clip-path", child.get("clip-path", ""), child[0].get("class", "")), line
+    mark = marks.get(child.get("href", "")) if child.tag == "use" else None
+    if mark is not None and set(child.attrib) == {"href", "x", "y", "class"} and _TICK.fullmatch(mark.get("d", "")):
+        place = f"M{child.get('x')} {child.get('y')}{mark.get('d', '').removeprefix('M0 0')}"
+        return ("class", child.get("class", ""), mark.get("class", "")), place
+    return ("", "", ""), None
 
 
 def _share(element: ElementTree.Element) -> None:
@@ -286,7 +388,7 @@ def _share(element: ElementTree.Element) -> None:
     kept: list[ElementTree.Element] = []
     for child in element:
         _share(child)
-        if child.tag != "use" or "class" not in child.attrib:
+        if child.tag not in ("use", "text") or "class" not in child.attrib:
             kept.append(child)
             continue
         own = {"class": child.attrib.pop("class")}
@@ -294,7 +396,7 @@ def _share(element: ElementTree.Element) -> None:
             kept.append(ElementTree.Element("g", own))
         kept[-1].append(child)
     for place, group in enumerate(kept):
-        if group.tag == "g" and len(group) == 1 and group[0].tag == "use" and set(group.attrib) == {"class"}:
+        if group.tag == "g" and len(group) == 1 and group[0].tag in ("use", "text") and set(group.attrib) == {"class"}:
             kept[place] = group[0]
             kept[place].set("class", group.attrib["class"])
     element[:] = kept

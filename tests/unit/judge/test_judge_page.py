@@ -549,9 +549,7 @@ def test_model_cards_tell_sizes_and_costs(report):
     row = next(row for row in report.models if row["model"] == "rnn")
     assert {"parameters", "flops_per_token", "state_bytes", "implementation", "matched"} <= set(row)
     cards = build.page(replace(report, models=({**row, "flops_per_token": 1234567.0, "state_bytes": None},)))
-    assert re.search(
-        r'data-label="FLOP per token">1.234.567</td><td class="number" data-label="State \(byte\)">–</td>', cards
-    )
+    assert re.search(r"<td>1.234.567</td><td>–</td></tr>", cards)
 
 
 def test_figures_are_written_in_other_formats_when_asked(tmp_path):

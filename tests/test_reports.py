@@ -1,0 +1,64 @@
+"""The committed reports: made again from the committed records, byte for byte, and told by the README as they are."""
+
+import json
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import make_reports
+import pytest
+
+from seqbench.judge.report import build
+
+ROOT = Path(__file__).resolve().parents[1]
+STUDIES = make_reports.studies()
+PINS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+CONSTRAINTS = dict(re.findall(r"^([a-z-]+)==(.+)$", PINS, re.MULTILINE))
+OTHERS = {name: version(name) for name, pinned in CONSTRAINTS.items() if version(name) != pinned}
+
+
+def files(folder):
+    """Return the bytes of every file in a folder by its place."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_studies_are_committed():
+    """Quick and standard, whole, and the part of full that ran."""
+    assert {"quick", "standard", "full"} <= set(STUDIES)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors round otherwise")
+@pytest.mark.skipif(bool(OTHERS), reason=f"other libraries than those of constraints.txt: {OTHERS}")
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_committed_report_is_made_again_from_its_records(study, tmp_path):
+    """Every file of it: the page, the verdicts, the data and pictures of figures, tables, macros, citations."""
+    make_reports.render(study, tmp_path)
+    made, committed = files(tmp_path), files(ROOT / "reports" / study)
+    assert sorted(made) == sorted(committed)
+    assert [name for name in made if made[name] != committed[name]] == []
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_report_says_which_libraries_made_it(study):
+    """They are those that `make report` installs."""
+    provenance = json.loads((ROOT / "reports" / study / "provenance.json").read_text(encoding="utf-8"))
+    made_with = {name: found for name, found in provenance["rendered_with"].items() if name != "seqbench"}
+    assert made_with == {name: CONSTRAINTS[name] for name in made_with}
+    assert set(made_with) == set(build.LIBRARIES) - {"seqbench"}
+
+
+def test_the_readme_has_the_results_of_the_report():
+    """Table and figures are what `make report` writes there; and each verdict is that of claims.json."""
+    readme = make_reports.PAGE.read_text(encoding="utf-8")
+    assert readme == make_reports.readme(readme)
+    claims = json.loads((ROOT / "reports" / make_reports.SHOWN / "claims.json").read_text(encoding="utf-8"))
+    told = re.findall(r"^\| \[(C\d)\]\(\S+\) \| (.+?) \| ([A-Z ]+) \|", readme, re.MULTILINE)
+    assert told == [(claim["claim"], claim["title"], claim["verdict"]) for claim in claims]
+
+
+def test_a_readme_without_its_marks_is_refused():
+    """Nothing is written where it is not known what would be replaced."""
+    with pytest.raises(ValueError, match=r"^README\.md needs <!-- results"):
+        make_reports.readme("# seqbench\n")
