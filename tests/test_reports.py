@@ -14,7 +14,7 @@ from seqbench.judge.report import build
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = make_reports.studies()
 PINS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
-CONSTRAINTS = dict(re.findall(r"^([a-z-]+)==(.+)$", PINS, re.MULTILINE))
+CONSTRAINTS = dict(re.findall(r"^([a-z0-9-]+)==(.+)$", PINS, re.MULTILINE))
 OTHERS = {name: version(name) for name, pinned in CONSTRAINTS.items() if version(name) != pinned}
 
 

@@ -510,7 +510,7 @@ TABLES: Mapping[str, Definition] = {
             Column("width", "D", _count),
             Column("layers", "L", _count),
             Column("parameters", "Parameters", _count),
-            Column("tokens", "Tokens", _count),
+            Column("tokens"),
             Column("n", "Seeds", _count),
             Column("mean", "bit/character", number),
             *BOUNDS,

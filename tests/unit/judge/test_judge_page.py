@@ -16,6 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import judged_studies as studies
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -164,8 +165,8 @@ def test_inline_drawings_take_the_pages_ink():
     assert svg.inline(given, name="f", title="a < b") == (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" role="img" aria-labelledby="f-title" '
         'font-family="DejaVu Sans,Verdana,sans-serif"><title id="f-title">a &lt; b</title>'
-        "<style>.vraoqra{stroke:currentColor}</style>"
-        '<g clip-path="url(#veuxr-0)"><path id="veuxr-0" class="vraoqra" /><use href="#veuxr-0" /></g></svg>'
+        "<style>.vraoqr{stroke:currentColor}</style>"
+        '<g clip-path="url(#veux-0)"><path id="veux-0" class="vraoqr"/><use href="#veux-0"/></g></svg>'
     )
 
 
@@ -235,6 +236,35 @@ def test_rounding_keeps_places_and_drops_what_cannot_be_seen():
     far = "M 0 0 " + " ".join(f"L {0.14 * step:.2f} 0" for step in range(1, 101))
     steps = re.findall(r"[\d.]+", svg.rounded_path(far, 1).partition("l")[2])[::2]
     assert sum(map(float, steps)) == pytest.approx(14.0)
+
+
+def test_a_grid_and_the_ticks_of_an_axis_are_one_stroke_each():
+    """As many lines as there were, where they were, in one path of a kind; what is drawn over them stays above."""
+    with base.styled():
+        figure, (axis,) = base.panels(1, height=2.0)
+        axis.plot([0, 1, 2, 3], [0, 2, 1, 3], "o-")
+        axis.grid(visible=True)
+    part = svg.inline(svg.standalone(figure), name="f", title="T")
+    limits = ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim()))
+    ticks = sum(low <= place <= high for of, (low, high) in limits for place in of.get_ticklocs())
+    straight = r'<path d="((?:M[\d.]+ [\d.]+l(?:0[ -][\d.]+|-?[\d.]+ 0)){2,})"'
+    assert [path.count("M") for path in re.findall(straight, part)] == [ticks, ticks] == [11, 11]  # grid, ticks
+    assert part.index("<use") > part.index("<path")
+    assert part.count("<use") == 4  # the marks of the line alone
+
+
+def test_corners_that_cannot_be_seen_are_left_out():
+    """A line of many steps keeps its ends and its corner; no place of it moves by more than a fifth of a point."""
+    wave = [(float(x), 50 + (0.1 if x % 2 else 0.0) + max(0, x - 100)) for x in range(200)]
+    kept = svg._corners(wave)
+    assert (kept[0], kept[-1]) == (wave[0], wave[-1])
+    assert len(kept) < 8
+    heights = np.interp([x for x, _ in wave], *zip(*kept, strict=True))
+    assert np.abs(heights - [y for _, y in wave]).max() < 0.3
+    path = "M " + " L ".join(f"{x} {y}" for x, y in wave) + " z"
+    assert svg._straightened(path).count("L") == len(kept) - 1
+    assert svg._straightened(path).endswith(" z")
+    assert svg._straightened(f"{path} M 0 0 C 1 1 2 2 3 3") == f"{path} M 0 0 C 1 1 2 2 3 3"
 
 
 def _luminance(colour):
