@@ -145,8 +145,8 @@ class Evidence:
 def gather(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, claim: str, trimmed: str = "") -> Evidence:
     """Return what the study's tables say about one atom of a claim.
 
-    trimmed: why cells of it are no longer planned; what is left of them is not tested. Of an arm with candidates the
-    one that the study's trials chose is tested.
+    claim: "" where it is only described, without p-values. trimmed: why cells of it are no longer planned; what is left
+    of them is not tested. Of an arm with candidates the one that the study's trials chose is tested.
     """
     key = (gather, claim, name, trimmed, atom.model_dump_json(), _failures(rules))
     return tables.once(key, lambda: _chosen(name, atom, tables, rules, claim=claim, trimmed=trimmed))
@@ -179,8 +179,13 @@ def _gathered(name: str, atom: Atom, tables: Tables, rules: Preregistration, *, 
     failed = [control for control in controls if not control.passed]
     if failed:
         return replace(known, state="vacuous", reason=_why_vacuous(failed[0]))
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{claim}/{name}".encode()).digest()[:8]))
+    rng = _drawing(claim, name) if claim else None
     return _timed(known, arms, tables, rng) if atom.test == "rounds" else _tested(known, arms, rng)
+
+
+def _drawing(claim: str, name: str) -> np.random.Generator:
+    """Return the source of chance of an atom's tests, the same in every report."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(f"{claim}/{name}".encode()).digest()[:8]))
 
 
 def bounds(evidence: Evidence, levels: AtomLevels) -> Bounds:
@@ -589,22 +594,11 @@ def _why_vacuous(control: ControlResult) -> str:
     return f"control failed: {control.model} has {control.measurement} {mean}, needed above {control.above:g}"
 
 
-def _tested(known: Evidence, arms: dict[str, pd.DataFrame], rng: np.random.Generator) -> Evidence:
+def _tested(known: Evidence, arms: dict[str, pd.DataFrame], rng: np.random.Generator | None) -> Evidence:
+    """Return the evidence of a test over seeds; without a source of chance all but its p-values."""
     atom = known.atom
     samples = _samples(atom, arms, "rules")
-    failed = sum(int(arms[name]["failed"].sum()) for name in atom.deciding)
-    p = testing.p_values(atom, samples, rng)
-    reason = ""
-    if failed:
-        filled = [testing.p_values(atom, one, rng) for one in _fillings(atom, arms)]
-        best, worst = filled[0], filled[-1]
-        if atom.test == "factor":  # which filling is best depends on which level is ahead
-            best, worst = (pick(filled, key=lambda one: one.support) for pick in (min, max))
-        reason = (
-            f"{failed} failed cells; p of support {p.support:.3g} as pre-registered, "
-            f"{best.support:.3g} if all were best, {worst.support:.3g} if all were worst"
-        )
-        p = AtomP(max(one.support for one in (p, *filled)), max(one.contradict for one in (p, *filled)))
+    p, reason = (None, "") if rng is None else _p_values(atom, arms, samples, rng)
     if atom.test == "factor" and testing.are_numbers(samples):
         reason = "; ".join(filter(None, (_about_factor(atom, samples), reason)))
     if not testing.are_numbers(samples):
@@ -612,6 +606,25 @@ def _tested(known: Evidence, arms: dict[str, pd.DataFrame], rng: np.random.Gener
     effect, spread = testing.effect(atom, samples)
     n = _replicates(samples) if atom.test == "factor" else min(len(values) for values in samples)
     return replace(known, state="tested", reason=reason, effect=effect, spread=spread, n=n, p=p, samples=samples)
+
+
+def _p_values(
+    atom: Atom, arms: dict[str, pd.DataFrame], samples: tuple[Array, ...], rng: np.random.Generator
+) -> tuple[AtomP, str]:
+    """Return the largest p-values over every way to fill in failed cells, and what that changed in words."""
+    p = testing.p_values(atom, samples, rng)
+    failed = sum(int(arms[name]["failed"].sum()) for name in atom.deciding)
+    if not failed:
+        return p, ""
+    filled = [testing.p_values(atom, one, rng) for one in _fillings(atom, arms)]
+    best, worst = filled[0], filled[-1]
+    if atom.test == "factor":  # which filling is best depends on which level is ahead
+        best, worst = (pick(filled, key=lambda one: one.support) for pick in (min, max))
+    reason = (
+        f"{failed} failed cells; p of support {p.support:.3g} as pre-registered, "
+        f"{best.support:.3g} if all were best, {worst.support:.3g} if all were worst"
+    )
+    return AtomP(max(one.support for one in (p, *filled)), max(one.contradict for one in (p, *filled))), reason
 
 
 def _about_factor(atom: Atom, samples: tuple[Array, ...]) -> str:
@@ -630,7 +643,7 @@ def _replicates(samples: tuple[Array, ...]) -> int:
     return int(counts.min())
 
 
-def _timed(known: Evidence, arms: dict[str, pd.DataFrame], tables: Tables, rng: np.random.Generator) -> Evidence:
+def _timed(known: Evidence, arms: dict[str, pd.DataFrame], tables: Tables, rng: np.random.Generator | None) -> Evidence:
     """Return the evidence of the paired rounds of two models: one sample per process.
 
     Rounds are paired within their panel alone. Panels of one machine at the same sizes, batch and threads are
@@ -656,7 +669,7 @@ def _timed(known: Evidence, arms: dict[str, pd.DataFrame], tables: Tables, rng: 
         effect=effect,
         spread=spread,
         n=sum(map(len, samples)),
-        p=testing.p_values(known.atom, samples, rng),
+        p=None if rng is None else testing.p_values(known.atom, samples, rng),
         samples=samples,
     )
 

@@ -50,7 +50,6 @@ class Bounds:
 
 
 _AT_ONCE = 2**23
-_SIGNS = np.array([-1.0, 1.0])
 NEVER = Pair(1.0, 1.0)
 NOWHERE = Bounds(-math.inf, math.inf)
 
@@ -87,7 +86,8 @@ def sign_flip(values: Array, margin: float, rng: np.random.Generator) -> Pair:
     if 2 ** len(shifted) <= LARGEST_ENUMERATION:
         half = _sign_patterns(len(shifted)) @ shifted
         return _tails(np.concatenate([half, -half]), shifted.sum(), drawn=False)
-    drawn = [rng.choice(_SIGNS, size=(some, len(shifted))) @ shifted for some in _parts(DRAWS, len(shifted))]
+    sizes = [(some, len(shifted)) for some in _parts(DRAWS, len(shifted))]
+    drawn = [(2.0 * rng.integers(0, 2, size=size, dtype=bool) - 1.0) @ shifted for size in sizes]
     return _tails(np.concatenate(drawn), shifted.sum(), drawn=True)
 
 

@@ -75,7 +75,9 @@ def bands(figure: Figure) -> tuple[float, ...]:
     """
     if figure.legends or figure.subfigs or len(figure.axes) == 1:
         return 0.0, 1.0
-    spans = [axes.get_tightbbox() for axes in figure.axes]
+    legends = [[legend] if (legend := axes.get_legend()) else [] for axes in figure.axes]
+    # What is drawn within a panel is clipped by it; to measure every mark would take as long as to draw them.
+    spans = [axes.get_tightbbox(bbox_extra_artists=own) for axes, own in zip(figure.axes, legends, strict=True)]
     boxes = sorted((box.y0, box.y1) for box in spans if box is not None)[::-1]
     apart = all(lower[1] <= upper[0] + 1 for upper, lower in pairwise(boxes))
     if not apart:
