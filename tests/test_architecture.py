@@ -50,6 +50,7 @@ ROWS = (
         "judge.capacity",
         "judge.aggregate",
         "judge.text_scores",
+        "judge.text_curves",
         "judge.factorial",
         "judge.posterior",
         "judge.scaling",

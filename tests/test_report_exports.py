@@ -481,6 +481,7 @@ SOURCES = {
     "growth-caption": ("growth", "local-exponents"),
     "models-caption": ("models",),
     "text-scores-caption": ("text-scores",),
+    "equal-seconds-caption": ("equal-seconds",),
     "across-caption": ("across-tasks",),
     "rates-caption": ("learning-rates", "learning-rate-trials"),
     "failures-caption": ("failures",),

@@ -1,5 +1,6 @@
 """Synthetic studies of real records: what is planned comes from a suite, what was measured from a function."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -44,8 +45,11 @@ TIMED = ("rnn", "lstm", "gru", "transformer@heads=1", "tcn")
 DECODED = ("rnn", "lstm", "gru", "transformer@heads=1,room=128")
 COUNTED = ("rnn", "lstm@forget_bias=1", "gru", ENCODER)
 LAGGED = ("rnn", "lstm@forget_bias=1", "lstm@forget_bias=3", "gru", "gru@update_bias=3", "transformer")
-BESIDE = ("capacity of 4", "capacity of 8", "capacity, attention", "lags", "test lengths", "contexts")
-"""Groups that figures of what is kept show, whatever the claims."""
+BESIDE = (
+    *("capacity of 4", "capacity of 8", "capacity, attention", "lags", "test lengths", "contexts"),
+    "text training time",
+)
+"""Groups that figures show, whatever the claims."""
 GATES = ("lstm", "lstm@forget_bias=1", "lstm@forget_bias=3", "gru", "gru@update_bias=2")
 
 
@@ -74,6 +78,14 @@ def study(
             "training": SHORT,
         },
         "text": {"task": "text", "models": ("rnn",), "lengths": (96,), "width": 64, "training": SHORT},
+        "text training time": {
+            "task": "text",
+            "probe": "training_time",
+            "models": ("rnn",),
+            "lengths": (96,),
+            "width": 64,
+            "timing": large,
+        },
         "bytes": uniform | {"probe": "saved_bytes", "models": ("rnn", "transformer"), "lengths": LENGTHS, "width": 64},
         "state": uniform | {"probe": "state_bytes", "models": ("rnn", "transformer"), "lengths": LENGTHS, "width": 64},
         "depth": uniform | {"probe": "sequential_depth", "models": DEEP, "lengths": LENGTHS, "width": 16},
@@ -259,6 +271,9 @@ def measured(cell: Cell, truth: Truth, rng: np.random.Generator) -> tuple[Measur
         blocks = Series(axis="character", at=(64.0, 2112.0, 4160.0, 6208.0), values=means)
         error = float(np.std(means, ddof=1) / 2)
         scores.append(Measurement(name="test_text_standard_error", value=error, unit="bit/character", series=blocks))
+        losses = tuple(bits["bits_per_character"] * math.log(2) * more for more in (2.0, 1.5, 1.0))
+        curve = Series(axis="step", at=(100.0, 200.0, 400.0), values=losses)
+        scores.append(Measurement(name="evaluation_loss", value=losses[-1], unit="nat", series=curve))
     return (*scores, *common)
 
 

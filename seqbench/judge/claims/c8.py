@@ -3,7 +3,7 @@
 from seqbench.judge.claims.base import Atoms, AtomVerdict, measured, number
 from seqbench.judge.rules import Verdict
 
-FIGURES = ("bits_by_model", "bits_by_cost", "learning_curves")
+FIGURES = ("bits_by_model", "bits_by_cost", "text_curves", "learning_curves")
 
 
 _TEXTS = {"8a": "Chronicle", "8a/text": "real text"}

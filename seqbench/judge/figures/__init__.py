@@ -11,6 +11,7 @@ FIGURES = Registry(
         "recall_by_lag": "seqbench.judge.figures.recall_by_lag",
         "bits_by_model": "seqbench.judge.figures.bits_by_model",
         "bits_by_cost": "seqbench.judge.figures.bits_by_cost",
+        "text_curves": "seqbench.judge.figures.text_curves",
         "gradient_norm_training": "seqbench.judge.figures.gradient_norm_training",
         "learning_curves": "seqbench.judge.figures.learning_curves",
         "time_ratio": "seqbench.judge.figures.time_ratio",

@@ -52,7 +52,7 @@ PLACED = (
 MANY = 20
 """Of more seeds than this no further one has a mark or a thin line of its own; means and intervals are of all."""
 LEFT_OUT = f"There are more than {MANY} seeds of a model: the data hold what is drawn of them, not every seed."
-BLOCKS = 30
+BLOCKS = 25
 """Into how many blocks of steps a training is summed up, so that a long one stays a small figure."""
 
 

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from seqbench import plan, record, store, tuning
 from seqbench.cell import Cell, canonical_json
 from seqbench.errors import UsageError
-from seqbench.judge import aggregate, gates, scaling, table, text_scores
+from seqbench.judge import aggregate, gates, scaling, table, text_curves, text_scores
 from seqbench.judge.aggregate import Across
 from seqbench.judge.claims.base import ClaimVerdict, bayesian_line, interval, number
 from seqbench.judge.evidence import finite
@@ -31,6 +31,7 @@ from seqbench.judge.report import cite, exports, flips, pages, svg, verdicts
 from seqbench.judge.report import gates as gated
 from seqbench.judge.rules import Verdict
 from seqbench.judge.table import Tables
+from seqbench.judge.text_curves import EqualSeconds
 from seqbench.judge.text_scores import TextScore
 from seqbench.plan import Study, left_out
 from seqbench.record import Record, Sample
@@ -154,6 +155,7 @@ class Report:
     growths: tuple[Mapping[str, Any], ...]
     rates: tuple[Mapping[str, Any], ...]
     text_scores: tuple[TextScore, ...]
+    equal_seconds: tuple[EqualSeconds, ...]
     across: tuple[Across, ...]
     provenance: Mapping[str, Any]
     rerun: tuple[str, ...]
@@ -215,6 +217,7 @@ def build(study: Study, contents: Contents, *, formats: Iterable[str] = ()) -> R
         growths=_growths(tables),
         rates=rates,
         text_scores=text_scores.scores(tables),
+        equal_seconds=text_curves.equal_seconds(text_curves.curves(tables)),
         across=_across(tables, study),
         provenance=provenance,
         rerun=_rerun(study),

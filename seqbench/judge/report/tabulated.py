@@ -264,6 +264,27 @@ def _text_scores(report: "Report") -> Iterator[Row]:
         }
 
 
+def _equal_seconds(report: "Report") -> Iterator[Row]:
+    for row in report.equal_seconds:
+        yield {
+            "task": row.task,
+            "model": row.model,
+            "label": _label(row.model),
+            "width": row.width,
+            "layers": row.layers,
+            "parameters": row.parameters,
+            "place": row.place,
+            "step_milliseconds": 1e3 * row.seconds_per_step,
+            "seconds": row.seconds,
+            "steps": row.steps,
+            "n": row.n,
+            "mean": row.mean,
+            "lower": row.interval.lower if row.interval else None,
+            "upper": row.interval.upper if row.interval else None,
+            "at_end": row.at_end,
+        }
+
+
 def _across(report: "Report") -> Iterator[Row]:
     for row in report.across:
         half, nine = row.above
@@ -522,6 +543,27 @@ TABLES: Mapping[str, Definition] = {
             Column("difference_upper"),
         ),
         _text_scores,
+    ),
+    "equal-seconds": (
+        "Real text on equal seconds, descriptive: best validation bits per character when the fastest model of the "
+        "group had used its whole budget, with the 95 % interval of seeds, unadjusted, and at the end of each budget.",
+        "measurements",
+        (
+            Column("task", "Text"),
+            *MODEL,
+            Column("width", "D", _count),
+            Column("layers", "L", _count),
+            Column("parameters", "Parameters", _count),
+            Column("place"),
+            Column("step_milliseconds", "ms/step", number),
+            Column("seconds", "Seconds", number),
+            Column("steps", "Steps by then", _count),
+            Column("n", "Seeds", _count),
+            Column("mean", "bit/character", number),
+            *BOUNDS,
+            Column("at_end", "At the end", number),
+        ),
+        _equal_seconds,
     ),
     "across-tasks": (
         "Across tasks, descriptive: the mean of the middle half of scores on tasks shared with the vanilla RNN, 95 % "

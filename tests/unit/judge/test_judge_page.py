@@ -35,7 +35,7 @@ SHOWN = HOSTILE.replace("\u202e", "[U+202E]")
 
 @pytest.fixture(scope="module")
 def report():
-    study = studies.study(text=studies.corpus(), seeds=3)
+    study = studies.study(text=studies.corpus(), seeds=3, beside=("text training time",))
     return build.build(study, studies.contents(study, failed=lambda cell: "error" if cell.seed == 1001 else None))
 
 
@@ -374,12 +374,24 @@ def test_a_real_text_is_shown_with_both_errors(page):
     assert '<td class="number" data-label="SE of text">0.0612</td>' in table
 
 
+def test_a_real_text_is_shown_on_equal_seconds(page, report):
+    """The only model of its group is the fastest: when its 400 steps are taken, it has what it has at the end."""
+    (row,) = report.equal_seconds
+    assert (row.model, row.steps, row.n) == ("rnn", pytest.approx(400), 2)
+    assert row.seconds == pytest.approx(400 * row.seconds_per_step)
+    assert row.mean == pytest.approx(row.at_end)
+    table = page.partition('<table id="equal-seconds" class="stack">')[2].partition("</table>")[0]
+    assert "Real text on equal seconds, descriptive" in table
+    assert f'data-label="At the end">{row.at_end:.3f}'.rstrip("0") in table
+
+
 def test_one_task_is_no_table_across_tasks():
     """C8 alone trains nothing with a normalised score."""
     study = studies.study(("C8",), seeds=2)
     page = build.page(build.build(study, studies.contents(study)))
     assert 'id="across-tasks"' not in page
     assert 'id="text-scores"' not in page
+    assert 'id="equal-seconds"' not in page
 
 
 def test_a_page_alone_still_holds_small_data(report):

@@ -1,0 +1,145 @@
+"""Bits per character of a real text on equal tokens and on equal seconds, against curves whose answer is known."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from seqbench.judge import table, text_curves, text_scores
+from seqbench.judge.figures import text_curves as figure
+from seqbench.judge.table import Tables
+
+AT = (100.0, 200.0, 300.0)
+PER_TOKEN = {"rnn": 1e-4, "lstm": 2e-4, "tcn": 4e-4}
+"""Seconds. A step reads 4 x 16 tokens, so that 300 of them take 1.92 s, 3.84 s and 7.68 s."""
+
+
+def trained(model, bits, *, seed=0, at=AT, match="parameters of lstm", task="text"):
+    """Return a training on a real text with its validation bits per character at these steps."""
+    shared = {
+        **{table.FINGERPRINT: f"{task} {model} {seed}", table.TASK: task, table.PARAMS: "{}", table.LENGTH: 16},
+        **{table.MODEL: model, table.WIDTH: 8, table.LAYERS: 1, table.BATCH: 4, table.SEED: seed, table.TIER: ""},
+        **{table.MACHINE: "elsewhere", table.DEVICE: "cpu", table.PROBE: "", table.STATUS: "ok"},
+        **{table.MATCH: match, table.STEPS: 300, table.PARAMETERS: 1000.0},
+    }
+    losses = tuple(float(value) * math.log(2) for value in bits)
+    return (
+        shared | {table.MEASUREMENT: text_curves.NAME, table.AT: at, table.VALUE: losses},
+        shared | {table.MEASUREMENT: text_scores.NAME, table.AT: (64.0,), table.VALUE: (2.0,)},
+    )
+
+
+def timed(model, *, kept=(1.0, 1.0, 1.0), machine="here", tier=""):
+    """Return the panel of a model's training step on the same text: a spike beside its usual time."""
+    seconds = (PER_TOKEN[model], 50 * PER_TOKEN[model], PER_TOKEN[model])
+    shared = {
+        **{table.FINGERPRINT: f"time of {model} {machine} {tier}", table.TASK: "text", table.PARAMS: "{}"},
+        **{table.LENGTH: 16, table.MODEL: model, table.WIDTH: 8, table.LAYERS: 1, table.BATCH: 4, table.SEED: 0},
+        **{table.MACHINE: machine, table.DEVICE: "cpu", table.PROBE: "training_time", table.STATUS: "ok"},
+        **{table.MATCH: "parameters of lstm", table.STEPS: 0, table.PARAMETERS: 1000.0, table.TIER: tier},
+        **{table.AXIS: "round", table.AT: (0.0, 1.0, 2.0)},
+    }
+    return (
+        shared | {table.MEASUREMENT: "seconds_per_token", table.VALUE: seconds},
+        shared | {table.MEASUREMENT: "round_kept", table.VALUE: kept},
+    )
+
+
+def curves(*parts):
+    """Return the curves of these trainings and panels."""
+    rows = pd.DataFrame([row for part in parts for row in part])
+    series = rows.drop(columns=[table.MATCH, table.STEPS, table.PARAMETERS])
+    if table.AXIS not in series:
+        series = series.assign(**{table.AXIS: "step"})
+    return text_curves.curves(Tables(rows.drop_duplicates(table.FINGERPRINT), pd.DataFrame(), series, pd.DataFrame()))
+
+
+def test_what_is_read_and_how_long_it_took():
+    """Tokens are step x batch x window, seconds are steps times the median of the panel's rounds."""
+    frame = curves(trained("lstm", (3.0, 2.5, 2.0)), timed("lstm"))
+    assert list(frame[text_curves.TOKENS]) == [6400, 12800, 19200]
+    assert list(frame[table.SECONDS]) == pytest.approx([1.28, 2.56, 3.84])
+    assert list(frame[table.VALUE]) == pytest.approx([3.0, 2.5, 2.0])
+
+
+def test_a_validation_that_got_worse_keeps_the_best_weights():
+    """Training goes back to its best evaluation, so that a later and worse one is not what it has; nor is a NaN."""
+    frame = curves(trained("lstm", (2.5, 2.7, math.nan)))
+    assert list(frame[table.VALUE]) == pytest.approx([2.5, 2.5, 2.5])
+
+
+def test_equal_seconds_are_those_of_the_fastest():
+    """In 1.92 s the RNN takes its 300 steps, the LSTM 150, half way between two evaluations, the TCN 75, before one."""
+    runs = [trained("rnn", (3.0, 2.8, 2.6)), trained("lstm", (3.0, 2.0, 1.8)), trained("tcn", (2.9, 2.0, 1.7))]
+    lstm, rnn, tcn = text_curves.equal_seconds(curves(*runs, *map(timed, PER_TOKEN)))
+    assert [row.seconds for row in (lstm, rnn, tcn)] == pytest.approx([1.92] * 3)
+    assert (rnn.steps, rnn.mean, rnn.at_end) == pytest.approx((300, 2.6, 2.6))
+    assert (lstm.steps, lstm.mean, lstm.at_end) == pytest.approx((150, 2.5, 1.8))
+    assert (tcn.steps, tcn.mean, tcn.at_end) == (pytest.approx(75), None, pytest.approx(1.7))
+    assert lstm.place == "cpu of here"
+
+
+def test_seeds_have_an_interval_and_one_seed_has_none():
+    """Student's t over what each seed had by then."""
+    ends = np.array([2.0, 2.2, 2.3])
+    seeds = [trained("rnn", (3.0, 2.5, end), seed=seed) for seed, end in enumerate(ends)]
+    alone, several = trained("lstm", (3.0, 2.0, 1.8)), text_curves.equal_seconds
+    lstm, rnn = several(curves(*seeds, alone, timed("rnn"), timed("lstm")))
+    low, high = stats.t.interval(0.95, 2, ends.mean(), ends.std(ddof=1) / math.sqrt(3))
+    assert (rnn.n, rnn.interval.lower, rnn.interval.upper) == pytest.approx((3, low, high))
+    assert (lstm.n, lstm.interval) == (1, None)
+
+
+def test_a_training_that_stopped_early_stays_at_its_best():
+    """Patience ran out at step 200 of 300; the whole time is still that of 300 steps."""
+    early = trained("rnn", (2.4, 2.6), at=AT[:2])
+    (rnn,) = text_curves.equal_seconds(curves(early, timed("rnn")))
+    assert (rnn.seconds, rnn.mean) == pytest.approx((1.92, 2.4))
+
+
+@pytest.mark.parametrize("panel", [timed("rnn", kept=(0.0, 0.0, 0.0)), timed("rnn")[1:], timed("rnn", tier="graph")])
+def test_without_a_time_there_are_tokens_alone(panel):
+    """A panel without seconds, as a contended one, has none, and another tier is not how training runs."""
+    frame = curves(trained("rnn", (3.0, 2.5, 2.0)), panel)
+    assert list(frame[table.SECONDS].isna()) == [True] * 3
+    assert text_curves.equal_seconds(frame) == ()
+    left, right = figure.draw(frame).axes
+    assert (len(left.lines), len(right.lines)) == (1, 0)
+    assert [text.get_text() for text in right.texts] == ["steps were not timed"]
+
+
+def test_places_are_not_mixed():
+    """Steps timed on two machines give each its own answer."""
+    runs = trained("rnn", (3.0, 2.5, 2.0)), trained("lstm", (3.0, 2.5, 2.0))
+    panels = [timed(model, machine=machine) for model in ("rnn", "lstm") for machine in ("here", "there")]
+    frame = curves(*runs, *panels)
+    found = text_curves.equal_seconds(frame)
+    assert [(row.model, row.place) for row in found] == [
+        (model, f"cpu of {machine}") for machine in ("here", "there") for model in ("lstm", "rnn")
+    ]
+    assert [axis.get_title(loc="left") for axis in figure.draw(frame).axes[::2]] == [
+        f"text, T 16, 1,000 parameters, timed on cpu of {machine}" for machine in ("here", "there")
+    ]
+
+
+def test_a_study_without_a_real_text_has_no_curves():
+    """Other tasks are evaluated while they train, too."""
+    evaluated, _ = trained("rnn", (3.0, 2.5, 2.0), task="adding")
+    frame = curves((evaluated,))
+    assert frame.empty
+    assert list(frame.columns) == list(text_curves.COLUMNS)
+    assert text_curves.equal_seconds(frame) == ()
+    assert [text.get_text() for text in figure.draw(frame).texts] == ["no records"]
+
+
+def test_the_figure_has_a_line_for_every_model_on_both_scales():
+    """Lines end where the budget does; the upright one is at the end of the fastest."""
+    runs = [trained("rnn", (3.0, 2.8, 2.6)), trained("lstm", (3.0, 2.0, 1.8)), trained("lstm", (3.0, 2.2, 2.0), seed=1)]
+    left, right = figure.draw(curves(*runs, timed("rnn"), timed("lstm"))).axes
+    assert [line.get_label() for line in left.lines] == ["RNN tanh, width 8 (n = 1)", "LSTM, width 8 (n = 2)"]
+    assert [tuple(line.get_xdata()) for line in left.lines] == [(0.0064, 0.0128, 0.0192)] * 2
+    *curve, upright = right.lines
+    assert tuple(curve[1].get_ydata()) == pytest.approx((3.0, 2.1, 1.9))
+    assert upright.get_xdata()[0] == pytest.approx(1.92)
