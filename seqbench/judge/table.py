@@ -47,6 +47,7 @@ PANEL = "panel"
 STATUS = "status"
 ERROR = "error"
 PARAMETERS = "parameters"
+BUILT_WIDTH = "built_width"
 WALL_SECONDS = "wall_seconds"
 MEASUREMENT = "measurement"
 VALUE = "value"
@@ -77,8 +78,9 @@ CELL_COLUMNS = (
     TIER,
 )
 RECORD_COLUMNS = (MACHINE, DEVICE, LANE, PANEL, STATUS, ERROR)
-COST_COLUMNS = (PARAMETERS, WALL_SECONDS)
-"""Of cells alone: counted parameters, and seconds of the whole cell; NaN where there is no record or model."""
+COST_COLUMNS = (PARAMETERS, BUILT_WIDTH, WALL_SECONDS)
+"""Of cells alone: counted parameters and the width that was built, which is not a matched cell's own, and seconds of
+the whole cell; NaN where there is no record or model."""
 ROW_COLUMNS = tuple(
     name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, MATCHED_BY, STEPS, EVALUATED, ERROR)
 )
@@ -344,6 +346,7 @@ def _costs(record: Record | None) -> dict[str, float]:
     built = record.model if record else None
     return {
         PARAMETERS: float(built.parameters) if built else math.nan,
+        BUILT_WIDTH: float(built.width) if built else math.nan,
         WALL_SECONDS: record.wall_seconds if record else math.nan,
     }
 

@@ -13,7 +13,7 @@ import pandas as pd
 from seqbench.judge import table, text_scores
 from seqbench.judge.stats import Bounds, t_bounds
 from seqbench.judge.table import Tables
-from seqbench.judge.text_scores import SAME, SIZE
+from seqbench.judge.text_scores import ARM, OF_CELLS, SAME
 
 NAME = "evaluation_loss"
 TIMED = "training_time"
@@ -22,9 +22,10 @@ LEVEL = 0.025
 TOKENS = "tokens"
 STEP_SECONDS = "seconds_per_step"
 _SHAPE = (table.TASK, table.PARAMS, table.LENGTH, table.BATCH)
+_SIZE = (table.MODEL, table.WIDTH, table.LAYERS, table.MATCH)
 PLACE = (table.MACHINE, table.DEVICE)
 COLUMNS = (
-    *(*SAME, *PLACE, *SIZE, table.PARAMETERS, table.SEED),
+    *(*SAME, *PLACE, *ARM, table.BUILT_WIDTH, table.PARAMETERS, table.SEED),
     *(table.AT, TOKENS, STEP_SECONDS, table.SECONDS, table.VALUE),
 )
 
@@ -66,18 +67,18 @@ def curves(tables: Tables) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     best = [tuple(np.fmin.accumulate(row) / math.log(2)) for row in held[table.VALUE]]
     held = held.assign(**{table.VALUE: pd.Series(best, held.index, dtype=object)})
-    known = tables.cells[[table.FINGERPRINT, table.MATCH, table.STEPS, table.PARAMETERS]]
+    known = tables.cells[[table.FINGERPRINT, *OF_CELLS]]
     rows = table.points(held.drop(columns=list(PLACE), errors="ignore")).merge(known, on=table.FINGERPRINT)
     times = _times(tables)
     rows = rows.merge(times[[*_SHAPE, *PLACE]].drop_duplicates(), on=list(_SHAPE), how="left")
-    rows = rows.merge(times, on=[*_SHAPE, *SIZE, *PLACE], how="left").fillna(dict.fromkeys(PLACE, ""))
+    rows = rows.merge(times, on=[*_SHAPE, *_SIZE, *PLACE], how="left").fillna(dict.fromkeys(PLACE, ""))
     rows = rows.assign(
         **{
             TOKENS: rows[table.AT] * rows[table.BATCH] * rows[table.LENGTH],
             table.SECONDS: rows[table.AT] * rows[STEP_SECONDS],
         }
     )
-    return rows[list(COLUMNS)].sort_values([*SAME, *PLACE, *SIZE, table.SEED, table.AT], ignore_index=True)
+    return rows[list(COLUMNS)].sort_values([*SAME, *PLACE, *ARM, table.SEED, table.AT], ignore_index=True)
 
 
 def equal_seconds(frame: pd.DataFrame) -> tuple[EqualSeconds, ...]:
@@ -89,7 +90,7 @@ def equal_seconds(frame: pd.DataFrame) -> tuple[EqualSeconds, ...]:
     found: list[EqualSeconds] = []
     for _, same in frame[frame[STEP_SECONDS].notna()].groupby([*SAME, *PLACE]):
         seconds = float((same[STEP_SECONDS] * same[table.STEPS]).min())
-        found += [_reached(own, seconds) for _, own in same.groupby(list(SIZE))]
+        found += [_reached(own, seconds) for _, own in same.groupby(list(ARM))]
     return tuple(found)
 
 
@@ -100,8 +101,8 @@ def _times(tables: Tables) -> pd.DataFrame:
     seconds = np.array(medians, dtype=np.float64) * (cells[table.BATCH] * cells[table.LENGTH]).to_numpy(
         dtype=np.float64
     )
-    timed = cells[[*_SHAPE, *SIZE, *PLACE]].assign(**{STEP_SECONDS: seconds})[np.isfinite(seconds)]
-    found: pd.DataFrame = timed.groupby([*_SHAPE, *SIZE, *PLACE], as_index=False)[STEP_SECONDS].median()
+    timed = cells[[*_SHAPE, *_SIZE, *PLACE]].assign(**{STEP_SECONDS: seconds})[np.isfinite(seconds)]
+    found: pd.DataFrame = timed.groupby([*_SHAPE, *_SIZE, *PLACE], as_index=False)[STEP_SECONDS].median()
     return found
 
 
@@ -120,7 +121,7 @@ def _reached(rows: pd.DataFrame, seconds: float) -> EqualSeconds:
     return EqualSeconds(
         task=str(first[table.TASK]),
         model=str(first[table.MODEL]),
-        width=int(first[table.WIDTH]),
+        width=int(first[table.BUILT_WIDTH]),
         layers=int(first[table.LAYERS]),
         parameters=int(first[table.PARAMETERS]),
         place=f"{first[table.DEVICE]} of {first[table.MACHINE]}",

@@ -22,7 +22,10 @@ LEVEL = 0.025
 """Of each bound: an interval holds 95 %, unadjusted."""
 SAME = (table.TASK, table.PARAMS, table.LENGTH, table.MATCH, table.STEPS, table.BATCH)
 """What models have in common that are compared: the text, the window, what sizes were matched to, and the budget."""
-SIZE = (table.MODEL, table.WIDTH, table.LAYERS)
+OF_CELLS = (table.GROUP, table.MATCH, table.STEPS, table.PARAMETERS, table.BUILT_WIDTH)
+"""What is taken from the cells of these rows."""
+ARM = (table.GROUP, table.MODEL, table.WIDTH, table.LAYERS)
+"""What the seeds of one row have in common: groups may train the same model at other learning rates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +65,11 @@ class _Run:
 def scores(tables: Tables) -> tuple[TextScore, ...]:
     """Return the scores of every model and size on every real text, those of one text and budget together."""
     rows = tables.series[tables.series[table.MEASUREMENT] == NAME]
-    known = tables.cells[[table.FINGERPRINT, table.MATCH, table.STEPS, table.PARAMETERS]]
-    rows = rows.merge(known, on=table.FINGERPRINT).sort_values([*SAME, *SIZE, table.SEED])
+    known = tables.cells[[table.FINGERPRINT, *OF_CELLS]]
+    rows = rows.merge(known, on=table.FINGERPRINT).sort_values([*SAME, *ARM, table.SEED])
     found: list[TextScore] = []
     for _, same in rows.groupby(list(SAME)):
-        runs = [_run(own, tables) for _, own in same.groupby(list(SIZE))]
+        runs = [_run(own, tables) for _, own in same.groupby(list(ARM))]
         found += [_score(run, _reference(run, runs)) for run in runs]
     return tuple(found)
 
@@ -77,10 +80,17 @@ def _run(rows: pd.DataFrame, tables: Tables) -> _Run:
 
 
 def _reference(run: _Run, runs: Iterable[_Run]) -> _Run | None:
-    """Return the plain LSTM, or the first of its variants, of the same text and budget; None for itself."""
+    """Return the plain LSTM, or the first of its variants, of the same text and budget; None for itself.
+
+    Where several groups have one, that of the run's own group is taken.
+    """
     named = [other for other in runs if _model(other).partition("@")[0] == REFERENCE]
-    first = min(named, key=_model, default=None)
+    first = min(named, key=lambda other: (_group(other) != _group(run), _model(other)), default=None)
     return None if first is run else first
+
+
+def _group(run: _Run) -> str:
+    return str(run.rows[table.GROUP].iloc[0])
 
 
 def _model(run: _Run) -> str:
@@ -94,7 +104,7 @@ def _score(run: _Run, reference: _Run | None) -> TextScore:
     score = TextScore(
         task=str(first[table.TASK]),
         model=_model(run),
-        width=int(first[table.WIDTH]),
+        width=int(first[table.BUILT_WIDTH]),
         layers=int(first[table.LAYERS]),
         parameters=int(first[table.PARAMETERS]),
         tokens=int(first[table.STEPS] * first[table.BATCH] * first[table.LENGTH]),

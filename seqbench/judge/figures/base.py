@@ -52,6 +52,7 @@ PLACED = (
 MANY = 20
 """Of more seeds than this no further one has a mark or a thin line of its own; means and intervals are of all."""
 LEFT_OUT = f"There are more than {MANY} seeds of a model: the data hold what is drawn of them, not every seed."
+MATCHED = "Where sizes were matched, width is that of the reference; the table of models has what was built."
 BLOCKS = 25
 """Into how many blocks of steps a training is summed up, so that a long one stays a small figure."""
 
@@ -220,10 +221,24 @@ def spanned(rows: pd.DataFrame) -> pd.DataFrame:
     return together[rows.columns.to_list()].sort_values([*keys, table.AT, table.VALUE], ignore_index=True)
 
 
-def caption(drawn: Drawn, frame: pd.DataFrame) -> str:
-    """Return what stands below a figure, with the tiers that occur in it and what its data leave out."""
-    parts = (drawn.CAPTION, _about_tiers(frame), LEFT_OUT if summed_up(frame) else "")
+def caption(drawn: Drawn, frame: pd.DataFrame, cells: pd.DataFrame | None = None) -> str:
+    """Return what stands below a figure, with the tiers that occur in it and what its data leave out.
+
+    cells: of the study, which say whether the widths of the frame are those of a reference.
+    """
+    matched = MATCHED if cells is not None and _is_matched(frame, cells) else ""
+    parts = (drawn.CAPTION, _about_tiers(frame), matched, LEFT_OUT if summed_up(frame) else "")
     return " ".join(part for part in parts if part)
+
+
+def _is_matched(frame: pd.DataFrame, cells: pd.DataFrame) -> bool:
+    """Return whether a width in the frame is that of a cell whose own was found by matching."""
+    if table.WIDTH not in frame:
+        return False
+    keys = [name for name in PLACED if name in frame]
+    shown = frame[keys].drop_duplicates().astype(str)
+    found = cells.loc[cells[table.MATCH] != "", keys].drop_duplicates().astype(str)
+    return bool(len(shown.merge(found, on=keys)))
 
 
 def _about_tiers(frame: pd.DataFrame) -> str:

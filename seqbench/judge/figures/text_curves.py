@@ -24,6 +24,8 @@ COSTS = {text_curves.TOKENS: "tokens read (millions)", table.SECONDS: "training 
 MILLION = 1e6
 PANEL_INCHES, ENTRY_INCHES = 2.7, 0.2
 """The height of a panel without its legend, and of a row of the legend, which has two entries."""
+THICKER = 0.9
+"""What a further size of a model, or a further group of it, adds to the width of its line."""
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
@@ -55,14 +57,11 @@ def _title(own: pd.DataFrame, among: pd.DataFrame) -> str:
     """Return the text, its window, how large the models are and, of several places, where steps were timed."""
     first = own.iloc[0]
     sizes = own[table.PARAMETERS]
-    large = (
-        f"{sizes.min():,.0f} to {sizes.max():,.0f} parameters"
-        if sizes.nunique() > 1
-        else f"{sizes.min():,.0f} parameters"
-    )
+    least, most = (f"{size:,.0f}" for size in (sizes.min(), sizes.max()))
+    large = least if least == most else f"{least} to {most}"
     several = among[list(text_curves.PLACE)].drop_duplicates().shape[0] > 1 and first[table.MACHINE]
     place = f", timed on {base.place_of(own, among=among)}" if several else ""
-    return f"{first[table.TASK]}, T {first[table.LENGTH]}, {large}{place}"
+    return f"{first[table.TASK]}, T {first[table.LENGTH]}, {large} parameters{place}"
 
 
 def _panel(axis: Axes, own: pd.DataFrame, cost: str) -> None:
@@ -72,13 +71,15 @@ def _panel(axis: Axes, own: pd.DataFrame, cost: str) -> None:
         axis.text(0.5, 0.5, "steps were not timed", ha="center", va="center", transform=axis.transAxes)
         return
     for model in style.ordered(known[table.MODEL]):
-        look = style.look(model)
-        for (width, _), rows in known[known[table.MODEL] == model].groupby([table.WIDTH, table.LAYERS]):
+        look, arms = style.look(model), known[known[table.MODEL] == model]
+        several = arms[[*text_scores.ARM]].drop_duplicates().shape[0] > 1
+        for place, (key, rows) in enumerate(arms.groupby([*text_scores.ARM])):
             at = rows.groupby(cost)[table.VALUE]
-            places = at.mean().index / scale
+            places, wide = at.mean().index / scale, 1.3 + THICKER * place
             axis.fill_between(places, at.min(), at.max(), color=look.colour, alpha=0.12, linewidth=0)
-            label = f"{look.label}, width {width} (n = {rows[table.SEED].nunique()})"
-            axis.plot(places, at.mean(), color=look.colour, linestyle=look.line, linewidth=1.3, label=label)
+            size = f", width {rows[table.BUILT_WIDTH].iloc[0]:.0f}, {key[0]}" if several else ""
+            label = f"{look.label}{size} (n = {rows[table.SEED].nunique()})"
+            axis.plot(places, at.mean(), color=look.colour, linestyle=look.line, linewidth=wide, label=label)
     if cost == table.SECONDS:
         whole = float((known[text_curves.STEP_SECONDS] * known[table.STEPS]).min())
         axis.axvline(whole, color=style.INK, linewidth=0.9, linestyle=":", alpha=0.7)

@@ -295,7 +295,8 @@ def _shown(name: str, tables: Tables, study: Study, formats: tuple[str, ...]) ->
     module = cast(FigureModule, FIGURES.load(name))
     frame = module.select(tables, study)
     progress = base.progress(frame, tables.cells, vars(module).get("PROBES"))
-    return _drawing(name, module, frame, formats, progress)
+    caption = base.caption(module, frame, tables.cells)
+    return _drawing(name, module, frame, formats, caption=caption, progress=progress)
 
 
 def _drawing(
@@ -303,8 +304,11 @@ def _drawing(
     module: base.Drawn,
     frame: pd.DataFrame,
     formats: tuple[str, ...],
+    *,
+    caption: str = "",
     progress: base.Progress = base.COMPLETE,
 ) -> Drawing:
+    """Return a figure and its data; caption: "" for that of its module."""
     csv = pages.csv(frame)
 
     def plot() -> Figure:
@@ -314,7 +318,7 @@ def _drawing(
     return Drawing(
         name=name,
         title=module.TITLE,
-        caption=base.caption(module, frame),
+        caption=caption or module.CAPTION,
         plot=plot,
         formats=formats,
         csv=csv,

@@ -92,8 +92,10 @@ def load_figure(folder: str | Path, name: str) -> "Figure":
     """
     module = FIGURES.load(name)
     study = store.open_study(Path(folder))
-    data = module.select(table.tables(study, store.contents(Path(folder))), study)
-    return Figure(name, module.TITLE, base.caption(module, data), svg.standalone(module.draw(data)), data)
+    tables = table.tables(study, store.contents(Path(folder)))
+    data = module.select(tables, study)
+    caption = base.caption(module, data, tables.cells)
+    return Figure(name, module.TITLE, caption, svg.standalone(module.draw(data)), data)
 
 
 @dataclass(frozen=True)

@@ -157,3 +157,15 @@ def test_biases_of_gates_look_unlike_each_other():
     ):
         looks = [style.look(model) for model in models]
         assert len({look.marker for look in looks}) == len({look.line for look in looks}) == len(models)
+
+
+def test_a_caption_says_whose_width_that_of_a_matched_cell_is():
+    """A cell that is as large as an LSTM of width 32 has that width in its panel's title, and another one in truth."""
+    frame = pd.DataFrame(ordered("majority", CLASSES, (0.9, 0.6, 0.4), chance=0.5))
+    cells = frame[["task", "model", "length", "width", "layers"]].drop_duplicates()
+    given, matched = (cells.assign(match=rule) for rule in ("", "as many parameters as lstm, width 32"))
+    elsewhere = matched.assign(task="set_sum")
+    assert base.caption(order_sensitivity, frame, given) == order_sensitivity.CAPTION
+    assert base.caption(order_sensitivity, frame, elsewhere) == order_sensitivity.CAPTION
+    assert base.caption(order_sensitivity, frame, matched) == f"{order_sensitivity.CAPTION} {base.MATCHED}"
+    assert base.caption(order_sensitivity, frame.drop(columns="width"), matched) == order_sensitivity.CAPTION

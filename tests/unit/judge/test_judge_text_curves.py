@@ -16,13 +16,13 @@ PER_TOKEN = {"rnn": 1e-4, "lstm": 2e-4, "tcn": 4e-4}
 """Seconds. A step reads 4 x 16 tokens, so that 300 of them take 1.92 s, 3.84 s and 7.68 s."""
 
 
-def trained(model, bits, *, seed=0, at=AT, match="parameters of lstm", task="text"):
+def trained(model, bits, *, seed=0, at=AT, match="parameters of lstm", task="text", group="texts"):
     """Return a training on a real text with its validation bits per character at these steps."""
     shared = {
-        **{table.FINGERPRINT: f"{task} {model} {seed}", table.TASK: task, table.PARAMS: "{}", table.LENGTH: 16},
+        **{table.FINGERPRINT: f"{task} {model} {seed} {group}", table.TASK: task, table.PARAMS: "{}", table.LENGTH: 16},
         **{table.MODEL: model, table.WIDTH: 8, table.LAYERS: 1, table.BATCH: 4, table.SEED: seed, table.TIER: ""},
         **{table.MACHINE: "elsewhere", table.DEVICE: "cpu", table.PROBE: "", table.STATUS: "ok"},
-        **{table.MATCH: match, table.STEPS: 300, table.PARAMETERS: 1000.0},
+        **{table.MATCH: match, table.STEPS: 300, table.PARAMETERS: 1000.0, table.BUILT_WIDTH: 9.0, table.GROUP: group},
     }
     losses = tuple(float(value) * math.log(2) for value in bits)
     return (
@@ -31,14 +31,15 @@ def trained(model, bits, *, seed=0, at=AT, match="parameters of lstm", task="tex
     )
 
 
-def timed(model, *, kept=(1.0, 1.0, 1.0), machine="here", tier=""):
+def timed(model, *, kept=(1.0, 1.0, 1.0), machine="here", tier="", match="parameters of lstm"):
     """Return the panel of a model's training step on the same text: a spike beside its usual time."""
     seconds = (PER_TOKEN[model], 50 * PER_TOKEN[model], PER_TOKEN[model])
     shared = {
         **{table.FINGERPRINT: f"time of {model} {machine} {tier}", table.TASK: "text", table.PARAMS: "{}"},
         **{table.LENGTH: 16, table.MODEL: model, table.WIDTH: 8, table.LAYERS: 1, table.BATCH: 4, table.SEED: 0},
         **{table.MACHINE: machine, table.DEVICE: "cpu", table.PROBE: "training_time", table.STATUS: "ok"},
-        **{table.MATCH: "parameters of lstm", table.STEPS: 0, table.PARAMETERS: 1000.0, table.TIER: tier},
+        **{table.MATCH: match, table.STEPS: 0, table.PARAMETERS: 1000.0, table.BUILT_WIDTH: 9.0, table.TIER: tier},
+        **{table.GROUP: "times"},
         **{table.AXIS: "round", table.AT: (0.0, 1.0, 2.0)},
     }
     return (
@@ -50,7 +51,7 @@ def timed(model, *, kept=(1.0, 1.0, 1.0), machine="here", tier=""):
 def curves(*parts):
     """Return the curves of these trainings and panels."""
     rows = pd.DataFrame([row for part in parts for row in part])
-    series = rows.drop(columns=[table.MATCH, table.STEPS, table.PARAMETERS])
+    series = rows.drop(columns=[table.MATCH, table.STEPS, table.PARAMETERS, table.BUILT_WIDTH, table.GROUP])
     if table.AXIS not in series:
         series = series.assign(**{table.AXIS: "step"})
     return text_curves.curves(Tables(rows.drop_duplicates(table.FINGERPRINT), pd.DataFrame(), series, pd.DataFrame()))
@@ -99,9 +100,11 @@ def test_a_training_that_stopped_early_stays_at_its_best():
     assert (rnn.seconds, rnn.mean) == pytest.approx((1.92, 2.4))
 
 
-@pytest.mark.parametrize("panel", [timed("rnn", kept=(0.0, 0.0, 0.0)), timed("rnn")[1:], timed("rnn", tier="graph")])
+@pytest.mark.parametrize(
+    "panel", [timed("rnn", kept=(0.0, 0.0, 0.0)), timed("rnn")[1:], timed("rnn", tier="graph"), timed("rnn", match="")]
+)
 def test_without_a_time_there_are_tokens_alone(panel):
-    """A panel without seconds, as a contended one, has none, and another tier is not how training runs."""
+    """A contended panel has none; another tier is not how training runs, and another size not what was trained."""
     frame = curves(trained("rnn", (3.0, 2.5, 2.0)), panel)
     assert list(frame[table.SECONDS].isna()) == [True] * 3
     assert text_curves.equal_seconds(frame) == ()
@@ -138,8 +141,20 @@ def test_the_figure_has_a_line_for_every_model_on_both_scales():
     """Lines end where the budget does; the upright one is at the end of the fastest."""
     runs = [trained("rnn", (3.0, 2.8, 2.6)), trained("lstm", (3.0, 2.0, 1.8)), trained("lstm", (3.0, 2.2, 2.0), seed=1)]
     left, right = figure.draw(curves(*runs, timed("rnn"), timed("lstm"))).axes
-    assert [line.get_label() for line in left.lines] == ["RNN tanh, width 8 (n = 1)", "LSTM, width 8 (n = 2)"]
+    assert [line.get_label() for line in left.lines] == ["RNN tanh (n = 1)", "LSTM (n = 2)"]
     assert [tuple(line.get_xdata()) for line in left.lines] == [(0.0064, 0.0128, 0.0192)] * 2
     *curve, upright = right.lines
     assert tuple(curve[1].get_ydata()) == pytest.approx((3.0, 2.1, 1.9))
     assert upright.get_xdata()[0] == pytest.approx(1.92)
+
+
+def test_groups_of_one_model_stay_apart():
+    """Two groups may train the same model and seed at two rates: they are two lines and two rows, and no two seeds."""
+    frame = curves(trained("rnn", (3.0, 2.5, 2.0)), trained("rnn", (3.0, 2.7, 2.4), group="slower"), timed("rnn"))
+    found = text_curves.equal_seconds(frame)
+    assert [(row.n, row.width, row.mean) for row in found] == [(1, 9, pytest.approx(2.4)), (1, 9, pytest.approx(2.0))]
+    left = figure.draw(frame).axes[0]
+    assert [line.get_label() for line in left.lines] == [
+        f"RNN tanh, width 9, {group} (n = 1)" for group in ("slower", "texts")
+    ]
+    assert len({line.get_linewidth() for line in left.lines}) == 2

@@ -14,11 +14,11 @@ from seqbench.judge.table import Tables
 BLOCKS = np.array([[2.0, 2.4, 1.9, 2.2], [2.1, 2.6, 1.9, 2.5], [1.9, 2.5, 2.0, 2.3]])  # 3 seeds, 4 blocks
 
 
-def cells(model, blocks, *, width=8, steps=100, parameters=1000, match="parameters of lstm"):
+def cells(model, blocks, *, width=8, steps=100, parameters=1000, match="parameters of lstm", group="texts"):
     """Return cells with their bits per character and their blocks: one row per seed."""
     return [
         {
-            table.FINGERPRINT: f"{model} {width} {steps} {seed}",
+            table.FINGERPRINT: f"{model} {width} {steps} {seed} {group}",
             table.TASK: "text",
             table.PARAMS: "{}",
             table.LENGTH: 16,
@@ -30,6 +30,8 @@ def cells(model, blocks, *, width=8, steps=100, parameters=1000, match="paramete
             table.BATCH: 4,
             table.SEED: seed,
             table.PARAMETERS: parameters,
+            table.BUILT_WIDTH: 2.0 * width,
+            table.GROUP: group,
             table.MEASUREMENT: "test_text_standard_error",
             table.VALUE: tuple(values),
         }
@@ -40,7 +42,7 @@ def cells(model, blocks, *, width=8, steps=100, parameters=1000, match="paramete
 def scores(*rows):
     """Return the scores of these cells; what a cell scored is the mean of its blocks."""
     frame = pd.DataFrame([row for part in rows for row in part])
-    series = frame.drop(columns=[table.MATCH, table.STEPS, table.PARAMETERS])
+    series = frame.drop(columns=[table.MATCH, table.STEPS, table.PARAMETERS, table.BUILT_WIDTH, table.GROUP])
     planned = frame.drop(columns=[table.MEASUREMENT, table.VALUE])
     bits = [np.mean(row) for row in frame[table.VALUE]]
     wide = pd.DataFrame({"bits_per_character": bits}, frame[table.FINGERPRINT])
@@ -90,6 +92,15 @@ def test_other_budgets_and_sizes_are_compared_with_nobody():
     more = cells("lstm", BLOCKS, steps=200), cells("lstm", BLOCKS, width=9, match="parameters of another")
     found = scores(cells("rnn", BLOCKS), *more)
     assert sorted((row.model, row.beside) for row in found) == [("lstm", ""), ("lstm", ""), ("rnn", "")]
+
+
+def test_groups_of_one_model_stay_apart():
+    """Two groups may train the same model and seed at two rates; each model stands beside the LSTM of its own."""
+    own = cells("lstm", BLOCKS), cells("rnn", BLOCKS)
+    other = cells("lstm", BLOCKS - 0.5, group="another"), cells("rnn", BLOCKS, group="another")
+    found = scores(*own, *other)
+    assert [(row.model, row.n, row.width) for row in found] == [(name, 3, 16) for name in ("lstm", "rnn") * 2]
+    assert [row.difference for row in found] == [None, pytest.approx(0.5), None, pytest.approx(0.0)]
 
 
 def test_a_study_without_a_real_text_has_no_scores():
