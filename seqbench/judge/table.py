@@ -4,10 +4,11 @@ Trials of learning rates are in none of them: they decided how models were train
 is judged, and must decide nothing else.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqbench import plan, tuning
-from seqbench.cell import Cell, canonical_json, model_name
+from seqbench.cell import Cell, RateRule, TrainConfig, canonical_json, model_name
 from seqbench.plan import Planned, Study
 from seqbench.preregistration import Arm
 from seqbench.record import Floats, Record
@@ -38,6 +39,8 @@ SEED = "seed"
 STEPS = "steps"
 EVALUATED = "evaluated"
 BATCH = "batch"
+STEP_TOKENS = "step_tokens"
+TRAINING = "training"
 THREADS = "threads"
 TIER = "tier"
 MACHINE = "machine"
@@ -74,6 +77,8 @@ CELL_COLUMNS = (
     STEPS,
     EVALUATED,
     BATCH,
+    STEP_TOKENS,
+    TRAINING,
     THREADS,
     TIER,
 )
@@ -82,7 +87,9 @@ COST_COLUMNS = (PARAMETERS, BUILT_WIDTH, WALL_SECONDS)
 """Of cells alone: counted parameters and the width that was built, which is not a matched cell's own, and seconds of
 the whole cell; NaN where there is no record or model."""
 ROW_COLUMNS = tuple(
-    name for name in (*CELL_COLUMNS, *RECORD_COLUMNS) if name not in (GROUP, MATCH, MATCHED_BY, STEPS, EVALUATED, ERROR)
+    name
+    for name in (*CELL_COLUMNS, *RECORD_COLUMNS)
+    if name not in (GROUP, MATCH, MATCHED_BY, STEPS, EVALUATED, STEP_TOKENS, TRAINING, ERROR)
 )
 OF_A_KIND = (TASK, PROBE, MODEL, LENGTH, WIDTH, LAYERS, MATCHED_BY, PARAMS, BATCH, THREADS, TIER, DEVICE)
 """What an arm may ask of a cell; of many cells few differ in it."""
@@ -244,6 +251,13 @@ def rounds(tables: Tables, fingerprint: str) -> pd.DataFrame:
     return _rounds({}, processes=1.0) if found is None else found
 
 
+def kept_seconds(tables: Tables, fingerprint: str) -> NDArray[np.float64]:
+    """Return the seconds per token of the rounds of one timed cell that count: (rounds,)."""
+    own = rounds(tables, fingerprint)
+    found: NDArray[np.float64] = own[SECONDS].to_numpy(dtype=np.float64)[own[KEPT].to_numpy(dtype=bool)]
+    return found
+
+
 def _rounds(
     by_name: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]], *, processes: float
 ) -> pd.DataFrame:
@@ -323,9 +337,20 @@ def _cell_row(cell: Cell, fingerprint: str, group: str) -> dict[str, Any]:
         STEPS: cell.training.steps if cell.training else 0,
         EVALUATED: cell.training.evaluate_every if cell.training else 0,
         BATCH: cell.batch,
+        STEP_TOKENS: cell.batch * cell.tokens_per_sequence,
+        TRAINING: _training(cell.training, cell.rate),
         THREADS: cell.threads,
         TIER: cell.tier,
     }
+
+
+@cache
+def _training(config: TrainConfig | None, rate: RateRule | None) -> str:
+    """Return what tells one way of training from another, a learning rate or the rule that finds it included."""
+    if config is None:
+        return ""
+    both = [config.model_dump(mode="json"), rate.model_dump(mode="json") if rate else None]
+    return hashlib.sha256(canonical_json(both).encode()).hexdigest()[:12]
 
 
 def _record_row(record: Record | None) -> dict[str, Any]:

@@ -409,9 +409,15 @@ def _solved(evaluations: list[Evaluation], solved_at: float | None) -> bool:
 
 
 def _better(best: Best | None, loss: float, model: nn.Module) -> Best:
-    return (loss, deepcopy(model.state_dict())) if best is None or loss < best[0] else best
+    rank = _rank(loss)
+    return (rank, deepcopy(model.state_dict())) if best is None or rank < best[0] else best
 
 
 def _stale(evaluations: list[Evaluation]) -> bool:
-    best = min(range(len(evaluations)), key=lambda i: evaluations[i].loss)
+    best = min(range(len(evaluations)), key=lambda i: _rank(evaluations[i].loss))
     return len(evaluations) - 1 - best >= PATIENCE
+
+
+def _rank(loss: float) -> float:
+    """Return a loss as it compares with others: one that is no number is the worst, and not the best for ever."""
+    return math.inf if math.isnan(loss) else loss

@@ -47,7 +47,7 @@ COUNTED = ("rnn", "lstm@forget_bias=1", "gru", ENCODER)
 LAGGED = ("rnn", "lstm@forget_bias=1", "lstm@forget_bias=3", "gru", "gru@update_bias=3", "transformer")
 BESIDE = (
     *("capacity of 4", "capacity of 8", "capacity, attention", "lags", "test lengths", "contexts"),
-    "text training time",
+    *("text, GRU", "text training time"),
 )
 """Groups that figures show, whatever the claims."""
 GATES = ("lstm", "lstm@forget_bias=1", "lstm@forget_bias=3", "gru", "gru@update_bias=2")
@@ -78,10 +78,11 @@ def study(
             "training": SHORT,
         },
         "text": {"task": "text", "models": ("rnn",), "lengths": (96,), "width": 64, "training": SHORT},
+        "text, GRU": {"task": "text", "models": ("gru",), "lengths": (96,), "width": 64, "training": SHORT},
         "text training time": {
             "task": "text",
             "probe": "training_time",
-            "models": ("rnn",),
+            "models": ("rnn", "gru"),
             "lengths": (96,),
             "width": 64,
             "timing": large,

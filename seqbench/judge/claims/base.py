@@ -333,9 +333,14 @@ def not_preregistered(name: str, claim: Claim) -> ClaimVerdict:
 
 
 def number(value: float | None) -> str:
-    """Return a number with three significant digits and a true minus sign, as it is printed everywhere."""
-    if value is None:
+    """Return a number with three significant digits and a true minus sign, as it is printed everywhere.
+
+    What is not known, or no number, is a dash.
+    """
+    if value is None or math.isnan(value):
         return "–"
+    if math.isinf(value):
+        return "−∞" if value < 0 else "∞"
     magnitude = float(f"{abs(value):.3g}")  # rounded first: 0.9999 has the digits of 1.00
     if magnitude and not 1e-3 <= magnitude < 1e5:
         mantissa, _, exponent = f"{magnitude:.2e}".partition("e")

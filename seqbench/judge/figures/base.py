@@ -40,6 +40,8 @@ EXPONENT_UPPER = "exponent_upper"
 MICROSECONDS = 1e6
 WIDTH_INCHES = 5.6
 """So narrow that a figure is read on a telephone without scrolling, its text being 9 points high."""
+ENTRY_INCHES = 0.2
+"""The height of a row of a legend below a panel."""
 BESIDE_EACH_OTHER = 38
 """Up to so many characters two labels of a legend stand side by side."""
 FACETS = (table.TASK, table.LENGTH, table.WIDTH, table.PARAMS)
@@ -280,8 +282,7 @@ def timed(tables: Tables, probes: tuple[str, ...]) -> pd.DataFrame:
     }
     rows = []
     for cell in cells.sort_values([*columns, table.FINGERPRINT]).to_dict("records"):
-        rounds = table.rounds(tables, str(cell[table.FINGERPRINT]))
-        values = rounds[table.SECONDS].to_numpy(dtype=np.float64)[rounds[table.KEPT].to_numpy()]
+        values = table.kept_seconds(tables, str(cell[table.FINGERPRINT]))
         inside = stats.order_statistics(values, lower_level=0.025, upper_level=0.025)
         found = {name: cell[name] for name in names}
         found |= {MEDIAN: float(np.median(values)) if len(values) else np.nan, N: len(values)}

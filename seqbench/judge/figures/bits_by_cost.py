@@ -35,8 +35,8 @@ COSTS = {
 }
 ROOM = 2.0
 """The factor of cost that a panel shows on both sides of its models."""
-PANEL_INCHES, ENTRY_INCHES = 2.9, 0.2
-"""The height of a panel without its legend, and of a row of the legend, which has two entries."""
+PANEL_INCHES = 2.9
+"""The height of a panel without its legend."""
 LINES = ("--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 COLUMNS = (
     *(*base.FACETS, table.LAYERS, table.MACHINE, base.KIND, base.LABEL, table.MODEL, table.SEED, table.VALUE),
@@ -75,7 +75,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         seeds = rows.loc[seeds.index]
         names = list(seeds[base.FACET].unique())
         marks = rows.drop_duplicates([base.FACET, table.MODEL, table.WIDTH, table.LAYERS, base.LABEL])[base.FACET]
-        heights = [PANEL_INCHES + ENTRY_INCHES * -(-int((marks == name).sum()) // 2) for name in names]
+        heights = [PANEL_INCHES + base.ENTRY_INCHES * -(-int((marks == name).sum()) // 2) for name in names]
         figure = Figure(figsize=(base.WIDTH_INCHES, sum(heights)), layout="constrained")
         parts = figure.subfigures(len(names), 1, squeeze=False, height_ratios=heights)[:, 0]
         for part, name in zip(parts, names, strict=True):

@@ -15,22 +15,29 @@ CAPTION = (
     "Best bits per character so far of the validation split; lower is better. Lines: mean over seeds; bands span the "
     "seeds. Left all have read the same tokens; right they have trained equally long, by the time of a step as the "
     "models' panel measured it in turns, so without evaluation and without the drawing of batches. Upright line: here "
-    "the fastest has used its whole budget. A training that stopped early ends early. The learning rate falls to the "
-    "end of each model's own budget: who is read off earlier has not had the gain of its last part, which counts "
+    "the fastest has used its whole budget. A training that stopped early keeps its best. The learning rate falls to "
+    "the end of each model's own budget: who is read off earlier has not had the gain of its last part, which counts "
     "against slow models."
 )
-PROBES = ("",)
+PROBES = ("", text_curves.TIMED)
 COSTS = {text_curves.TOKENS: "tokens read (millions)", table.SECONDS: "training (s)"}
 MILLION = 1e6
-PANEL_INCHES, ENTRY_INCHES = 2.7, 0.2
-"""The height of a panel without its legend, and of a row of the legend, which has two entries."""
+PANEL_INCHES = 2.7
+"""The height of a panel without its legend."""
 THICKER = 0.9
-"""What a further size of a model, or a further group of it, adds to the width of its line."""
+"""What a further way of training a model adds to the width of its line."""
 
 
 def select(tables: Tables, study: Study) -> pd.DataFrame:  # noqa: ARG001
-    """Return one row per evaluation: best validation bit/character so far, with step, token and s."""
-    return text_curves.curves(tables)
+    """Return one row per evaluation: best validation bit/character so far, with step, token and s.
+
+    Of more than `base.BLOCKS` evaluations of a training so many are taken, evenly, and the last.
+    """
+    frame = text_curves.curves(tables)
+    runs = frame.groupby([*text_scores.SAME, *text_curves.PLACE, *text_scores.ARM, table.SEED])
+    backwards, count = runs.cumcount(ascending=False), runs[table.AT].transform("size")
+    taken: pd.DataFrame = frame[backwards % np.ceil(count / base.BLOCKS).astype(int) == 0]
+    return taken.reset_index(drop=True)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -38,8 +45,8 @@ def draw(frame: pd.DataFrame) -> Figure:
     if frame.empty:
         return base.empty()
     groups = [own for _, own in frame.groupby([*text_scores.SAME, *text_curves.PLACE], sort=True)]
-    heights = [PANEL_INCHES + ENTRY_INCHES * -(-own[table.MODEL].nunique() // 2) for own in groups]
     with base.styled():
+        heights = [PANEL_INCHES + base.ENTRY_INCHES * -(-_lines(own) // 2) for own in groups]
         figure = Figure(figsize=(base.WIDTH_INCHES, sum(heights)), layout="constrained")
         parts = figure.subfigures(len(groups), 1, squeeze=False, height_ratios=heights)[:, 0]
         for part, own in zip(parts, groups, strict=True):
@@ -53,13 +60,17 @@ def draw(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def _lines(own: pd.DataFrame) -> int:
+    return len(own[[*text_scores.ARM]].drop_duplicates())
+
+
 def _title(own: pd.DataFrame, among: pd.DataFrame) -> str:
     """Return the text, its window, how large the models are and, of several places, where steps were timed."""
     first = own.iloc[0]
     sizes = own[table.PARAMETERS]
     least, most = (f"{size:,.0f}" for size in (sizes.min(), sizes.max()))
     large = least if least == most else f"{least} to {most}"
-    several = among[list(text_curves.PLACE)].drop_duplicates().shape[0] > 1 and first[table.MACHINE]
+    several = among[[table.MACHINE, table.DEVICE]].drop_duplicates().shape[0] > 1 and first[table.MACHINE]
     place = f", timed on {base.place_of(own, among=among)}" if several else ""
     return f"{first[table.TASK]}, T {first[table.LENGTH]}, {large} parameters{place}"
 
@@ -68,18 +79,17 @@ def _panel(axis: Axes, own: pd.DataFrame, cost: str) -> None:
     scale = MILLION if cost == text_curves.TOKENS else 1.0
     known = own[np.isfinite(own[cost].astype(float)) & np.isfinite(own[table.VALUE].astype(float))]
     if known.empty:
-        axis.text(0.5, 0.5, "steps were not timed", ha="center", va="center", transform=axis.transAxes)
+        axis.text(0.5, 0.5, "no time of a step", ha="center", va="center", transform=axis.transAxes)
         return
     for model in style.ordered(known[table.MODEL]):
         look, arms = style.look(model), known[known[table.MODEL] == model]
-        several = arms[[*text_scores.ARM]].drop_duplicates().shape[0] > 1
-        for place, (key, rows) in enumerate(arms.groupby([*text_scores.ARM])):
-            at = rows.groupby(cost)[table.VALUE]
-            places, wide = at.mean().index / scale, 1.3 + THICKER * place
-            axis.fill_between(places, at.min(), at.max(), color=look.colour, alpha=0.12, linewidth=0)
-            size = f", width {rows[table.BUILT_WIDTH].iloc[0]:.0f}, {key[0]}" if several else ""
-            label = f"{look.label}{size} (n = {rows[table.SEED].nunique()})"
-            axis.plot(places, at.mean(), color=look.colour, linestyle=look.line, linewidth=wide, label=label)
+        several = _lines(arms) > 1
+        for place, (_, rows) in enumerate(arms.groupby([*text_scores.ARM])):
+            seeds = rows.pivot_table(index=cost, columns=table.SEED, values=table.VALUE).ffill()
+            at, wide = seeds.index / scale, 1.3 + THICKER * place
+            axis.fill_between(at, seeds.min(axis=1), seeds.max(axis=1), color=look.colour, alpha=0.12, linewidth=0)
+            which = f", {rows[table.GROUP].iloc[0]}" if several else ""
+            label = f"{look.label}{which} (n = {seeds.shape[1]})"
+            axis.plot(at, seeds.mean(axis=1), color=look.colour, linestyle=look.line, linewidth=wide, label=label)
     if cost == table.SECONDS:
-        whole = float((known[text_curves.STEP_SECONDS] * known[table.STEPS]).min())
-        axis.axvline(whole, color=style.INK, linewidth=0.9, linestyle=":", alpha=0.7)
+        axis.axvline(text_curves.deadline(known), color=style.INK, linewidth=0.9, linestyle=":", alpha=0.7)

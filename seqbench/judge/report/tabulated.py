@@ -9,6 +9,8 @@ from seqbench.judge.figures import style
 from seqbench.judge.report.tables import Column, Row, Table, csv, latex, markdown
 from seqbench.judge.report.verdicts import sub_verdicts_text
 from seqbench.judge.scaling import Estimate
+from seqbench.judge.text_curves import EqualSeconds
+from seqbench.judge.text_scores import TextScore
 
 if TYPE_CHECKING:
     from seqbench.judge.report.build import Report
@@ -244,14 +246,9 @@ def _text_scores(report: "Report") -> Iterator[Row]:
     for row in report.text_scores:
         whole, apart = row.interval, row.difference_interval
         yield {
-            "task": row.task,
-            "model": row.model,
-            "label": _label(row.model),
-            "width": row.width,
-            "layers": row.layers,
-            "parameters": row.parameters,
-            "tokens": row.tokens,
+            **_of_text(row),
             "n": row.n,
+            "failed": row.failed,
             "mean": row.mean,
             "lower": whole.lower if whole else None,
             "upper": whole.upper if whole else None,
@@ -267,22 +264,33 @@ def _text_scores(report: "Report") -> Iterator[Row]:
 def _equal_seconds(report: "Report") -> Iterator[Row]:
     for row in report.equal_seconds:
         yield {
-            "task": row.task,
-            "model": row.model,
-            "label": _label(row.model),
-            "width": row.width,
-            "layers": row.layers,
-            "parameters": row.parameters,
+            **_of_text(row),
             "place": row.place,
             "step_milliseconds": 1e3 * row.seconds_per_step,
             "seconds": row.seconds,
             "steps": row.steps,
             "n": row.n,
+            "failed": row.failed,
             "mean": row.mean,
             "lower": row.interval.lower if row.interval else None,
             "upper": row.interval.upper if row.interval else None,
             "at_end": row.at_end,
         }
+
+
+def _of_text(row: TextScore | EqualSeconds) -> Row:
+    """Return what was trained on which text."""
+    return {
+        "task": row.task,
+        "length": row.length,
+        "group": row.group,
+        "model": row.model,
+        "label": _label(row.model),
+        "width": row.width,
+        "layers": row.layers,
+        "parameters": row.parameters,
+        "tokens": row.tokens,
+    }
 
 
 def _across(report: "Report") -> Iterator[Row]:
@@ -363,6 +371,13 @@ EXPONENT = (
     Column("exponent_upper", "Upper", number),
 )
 MODEL = (Column("model"), Column("label", "Model", share=0.16))
+TRAINED_ON_TEXT = (
+    *(Column("task", "Text"), Column("length"), Column("group"), *MODEL),
+    Column("width", "D", _count),
+    Column("layers", "L", _count),
+    Column("parameters", "Parameters", _count),
+    Column("tokens", "Tokens", _count),
+)
 Definition = tuple[str, str, tuple[Column, ...], Callable[["Report"], Iterator[Row]]]
 
 TABLES: Mapping[str, Definition] = {
@@ -522,17 +537,13 @@ TABLES: Mapping[str, Definition] = {
         _models,
     ),
     "text-scores": (
-        "Real text, descriptive: bits per character, with the standard errors of seeds and of the blocks of test text, "
-        "and the 95 % interval of both together, unadjusted; then the difference to the LSTM on the same blocks.",
+        "Real text, descriptive: bits per character, with the standard errors of seeds and of the test text, and the "
+        "95 % interval of both together, unadjusted; then the difference to the LSTM on the same text.",
         "measurements",
         (
-            Column("task", "Text"),
-            *MODEL,
-            Column("width", "D", _count),
-            Column("layers", "L", _count),
-            Column("parameters", "Parameters", _count),
-            Column("tokens"),
+            *TRAINED_ON_TEXT,
             Column("n", "Seeds", _count),
+            Column("failed"),
             Column("mean", "bit/character", number),
             *BOUNDS,
             Column("of_seeds", "SE seeds", number),
@@ -546,19 +557,17 @@ TABLES: Mapping[str, Definition] = {
     ),
     "equal-seconds": (
         "Real text on equal seconds, descriptive: best validation bits per character when the fastest model of the "
-        "group had used its whole budget, with the 95 % interval of seeds, unadjusted, and at the end of each budget.",
+        "group had used its whole budget, with the 95 % interval of seeds alone, unadjusted, and at the end of each "
+        "budget.",
         "measurements",
         (
-            Column("task", "Text"),
-            *MODEL,
-            Column("width", "D", _count),
-            Column("layers", "L", _count),
-            Column("parameters", "Parameters", _count),
+            *TRAINED_ON_TEXT,
             Column("place"),
             Column("step_milliseconds", "ms/step", number),
             Column("seconds", "Seconds", number),
             Column("steps", "Steps by then", _count),
             Column("n", "Seeds", _count),
+            Column("failed"),
             Column("mean", "bit/character", number),
             *BOUNDS,
             Column("at_end", "At the end", number),

@@ -31,7 +31,7 @@ UNIT = "bit/character"
 MOST_CONTEXT = 64
 ORDERS, ALL_ORDERS = (0, 2), (0, 2, 4, 5)
 BLOCK = 2048
-"""Characters of a block of test text: many times as long as what neighbouring characters owe to each other."""
+"""Characters of a block of test text. Neighbouring blocks of one story are alike still: whoever judges joins them."""
 
 
 def measure(subject: Subject) -> tuple[Measurement, ...]:
@@ -53,9 +53,10 @@ def measure(subject: Subject) -> tuple[Measurement, ...]:
 
 
 def by_block(positions: Ids, bits: Bits) -> tuple[Measurement, ...]:
-    """Return the standard error that the choice of a test text gives, with the means of its blocks: (S,), (S,) bits.
+    """Return the means of the blocks of a test text, with the standard error of their mean: (S,), (S,) bits.
 
-    A last part shorter than a block is in none. A text of fewer than two blocks has no such error.
+    That error is what the choice of the text would give if its blocks were independent, and so a lower bound. A last
+    part shorter than a block is in none. A text of fewer than two blocks has no such error.
     """
     order = np.argsort(positions, kind="stable")
     count = len(order) // BLOCK

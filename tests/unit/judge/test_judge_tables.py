@@ -1,5 +1,7 @@
 """Frames of records: what counts, what is missing, and which cells an arm names."""
 
+import math
+
 import judged_studies as studies
 
 from seqbench.judge import evidence, table
@@ -65,7 +67,7 @@ def test_an_arm_of_trained_cells_names_no_probe():
 
 def test_numbers_have_three_digits_and_a_true_minus():
     """Effects are printed alike everywhere; chosen numbers as short as they were written."""
-    assert [number(value) for value in (0.5626, -2.1379, 12.345, 1234.5, 0.0, None, 2e-7)] == [
+    assert [number(value) for value in (0.5626, -2.1379, 12.345, 1234.5, 0.0, None, 2e-7, math.nan, -math.inf)] == [
         "0.563",
         "−2.14",
         "12.3",
@@ -73,6 +75,8 @@ def test_numbers_have_three_digits_and_a_true_minus():
         "0",
         "–",
         "2.00e−7",
+        "–",
+        "−∞",
     ]
     assert [given(value) for value in (0.05, -0.35, 0.0125)] == ["0.05", "−0.35", "0.0125"]
 

@@ -140,6 +140,20 @@ def test_the_best_weights_on_validation_are_kept():
     assert history.steps == 35  # the seventh evaluation is the fifth without a better one
 
 
+def test_a_validation_that_is_no_number_is_the_worst():
+    """A first one does not stay the best for ever, and a later one does not take the place of a number."""
+    model, seen = Table(), []
+    losses = iter([math.nan, 1.0, math.nan, 3.0, 3.0, 3.0, 3.0, 3.0])
+
+    def evaluate(model, step):
+        seen.append(model.rows.detach().clone())
+        return Evaluation(step=step, loss=next(losses), score=0.0)
+
+    history = train(model, batch_of, config_of(evaluate_every=5), evaluate=evaluate, stopping=Stopping(keep_best=True))
+    assert torch.equal(model.rows.detach(), seen[1])
+    assert history.steps == 35
+
+
 class Line(nn.Module):
     """One number per position, linear in the floats shown: (B, T, 2) -> (B, T, 1)."""
 
