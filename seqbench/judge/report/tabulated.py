@@ -376,7 +376,7 @@ TRAINED_ON_TEXT = (
     Column("width", "D", _count),
     Column("layers", "L", _count),
     Column("parameters", "Parameters", _count),
-    Column("tokens", "Tokens", _count),
+    Column("tokens"),
 )
 Definition = tuple[str, str, tuple[Column, ...], Callable[["Report"], Iterator[Row]]]
 
@@ -565,7 +565,7 @@ TABLES: Mapping[str, Definition] = {
             Column("place"),
             Column("step_milliseconds", "ms/step", number),
             Column("seconds", "Seconds", number),
-            Column("steps", "Steps by then", _count),
+            Column("steps", "Steps", _count),
             Column("n", "Seeds", _count),
             Column("failed"),
             Column("mean", "bit/character", number),
