@@ -1,4 +1,4 @@
-"""Render every committed study and write the results of one into README.md: `docs/make_reports.py`, or `make report`.
+"""Render every committed study and write results into README.md and docs/real-text.md; `make report` calls it.
 
 The same bytes come out on every x86 processor with AVX2: what computes is told not to use wider instructions, which sum
 in another order. With the libraries of constraints.txt a committed report is so made again byte for byte.
@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "README.md"
 RECORDS = ROOT / "results"
 KERNELS = {
     "OMP_NUM_THREADS": "1",
@@ -23,9 +22,11 @@ KERNELS = {
 SHOWN = "standard"
 FIGURES = {
     "recall_by_lag": "What a network recalls, against how many steps ago it stood",
-    "time_ratio": "Time per token, over that of the Transformer with as many parameters",
+    "time_ratio": "Time per token, over that of the Transformer or the TCN with as many parameters",
 }
 """Figures of that study that README shows -> what they show, for who cannot see them."""
+TEXTS = ("lovecraft", "tinyshakespeare")
+"""Studies of real text that are committed or will be; each that is has its tables on the page of real text."""
 BEGIN, END = "<!-- results: made by `make report` -->", "<!-- end of results -->"
 
 
@@ -53,16 +54,16 @@ def _seqbench(*arguments: str) -> None:
     subprocess.run(command, env={**os.environ, **KERNELS}, cwd=ROOT, check=True)  # noqa: S603 - our own commands
 
 
-def readme(text: str) -> str:
-    """Return the README with its results as they stand in the report: the table of verdicts and two figures.
+def filled(page: Path) -> str:
+    """Return a page with the results between its marks as they stand in the reports.
 
     Raises ValueError when it lacks the marks between which they stand.
     """
-    head, begin, rest = text.partition(BEGIN)
+    head, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"README.md needs {BEGIN} and, after it, {END}")
-    return f"{head}{BEGIN}\n{results()}\n{END}{tail}"
+        raise ValueError(f"{page.name} needs {BEGIN} and, after it, {END}")
+    return f"{head}{BEGIN}\n{PAGES[page]()}\n{END}{tail}"
 
 
 def results() -> str:
@@ -74,11 +75,28 @@ def results() -> str:
     return "\n\n".join([rows, caption, *figures])
 
 
+def real_texts() -> str:
+    """Return the tables and curves of every committed study of a real text as Markdown."""
+    found = []
+    for study in (name for name in TEXTS if name in studies()):
+        folder = ROOT / "reports" / study
+        tables = [(folder / "tables" / f"{name}.md").read_text(encoding="utf-8").strip() for name in TABLES]
+        curves = f"![Bits per character against tokens and seconds](../reports/{study}/figures/text_curves.svg)"
+        found += [f"## {study}", *tables, curves]
+    return "\n\n".join(found)
+
+
+TABLES = ("text-scores", "equal-seconds")
+PAGES = {ROOT / "README.md": results, ROOT / "docs" / "real-text.md": real_texts}
+"""Page -> what stands between its marks."""
+
+
 def main() -> None:
     """Render all of them."""
     for study in studies():
         render(study, ROOT / "reports" / study)
-    PAGE.write_text(readme(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(filled(page), encoding="utf-8")
 
 
 if __name__ == "__main__":

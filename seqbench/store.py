@@ -133,6 +133,11 @@ def open_study(folder: Path) -> Study:
     Raises StoreError when the folder holds none, or one that cannot be read.
     """
     path = folder / STUDY_FILE
+    if folder.suffix == ".parquet" and folder.is_file():
+        raise StoreError(
+            f"{folder} is a pack; write its files into a folder first: seqbench results unpack {folder} "
+            f"--results {folder.with_suffix('')}"
+        )
     try:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):

@@ -192,6 +192,11 @@ def test_help_answers_at_once():
             "seqbench: no status named 'eror'; did you mean error?",
         ),
         (["run", "--suite", "smoke", "--device", "tpu", "--results", "R"], 2, "seqbench: no device named 'tpu'"),
+        (
+            ["report", "--results", "pack.parquet"],
+            1,
+            "seqbench: pack.parquet is a pack; write its files into a folder first",
+        ),
         (["status", "--results", "nothing"], 1, "seqbench: nothing holds no study"),
         (["report", "--results", "nothing"], 1, "seqbench: nothing holds no study"),
         (["verdicts", "--results", "broken"], 1, "seqbench: broken/study.json is no study"),
@@ -218,6 +223,7 @@ def test_wrong_input_is_one_clear_line(tmp_path, arguments, code, message):
     card = (Path(__file__).parents[1] / "tasks" / "recall.toml").read_text(encoding="utf-8")
     (tmp_path / "cards" / "mine.toml").write_text(card.replace("source =", "sorce ="))
     (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "pack.parquet").write_bytes(b"PAR1")
     (tmp_path / "latin.txt").write_bytes("abcé".encode("latin-1") * 100)
     (tmp_path / "short.txt").write_text("too short")
     (tmp_path / "broken").mkdir()

@@ -49,6 +49,8 @@ def report():
         "model": "gru",
         "task": "recall",
         "length": 64,
+        "sized": "width 32",
+        "width": 32,
         "seeds": 2,
         "trials": tried,
         "rate": 3e-3,

@@ -49,16 +49,23 @@ def test_a_report_says_which_libraries_made_it(study):
     assert set(made_with) == set(build.LIBRARIES) - {"seqbench"}
 
 
-def test_the_readme_has_the_results_of_the_report():
-    """Table and figures are what `make report` writes there; and each verdict is that of claims.json."""
-    readme = make_reports.PAGE.read_text(encoding="utf-8")
-    assert readme == make_reports.readme(readme)
+@pytest.mark.parametrize("page", make_reports.PAGES, ids=lambda page: page.name)
+def test_a_page_has_the_results_of_the_reports(page):
+    """Tables and figures are what `make report` writes there."""
+    assert page.read_text(encoding="utf-8") == make_reports.filled(page)
+
+
+def test_the_readme_has_the_verdicts():
+    """Each is that of claims.json."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     claims = json.loads((ROOT / "reports" / make_reports.SHOWN / "claims.json").read_text(encoding="utf-8"))
     told = re.findall(r"^\| \[(C\d)\]\(\S+\) \| (.+?) \| ([A-Z ]+) \|", readme, re.MULTILINE)
     assert told == [(claim["claim"], claim["title"], claim["verdict"]) for claim in claims]
 
 
-def test_a_readme_without_its_marks_is_refused():
+def test_a_page_without_its_marks_is_refused(tmp_path):
     """Nothing is written where it is not known what would be replaced."""
+    page = tmp_path / "README.md"
+    page.write_text("# seqbench\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"^README\.md needs <!-- results"):
-        make_reports.readme("# seqbench\n")
+        make_reports.filled(page)

@@ -267,7 +267,10 @@ def measured(cell: Cell, truth: Truth, rng: np.random.Generator) -> tuple[Measur
         "floor_bits_per_character": 0.53,
     }
     scores = [Measurement(name=name, value=value, unit="bit/character") for name, value in bits.items()]
-    if cell.task == "text":
+    if cell.task != "text":
+        excess = bits["bits_per_character"] - bits["floor_bits_per_character"]
+        scores.append(Measurement(name="excess_bits_per_character", value=excess, unit="bit/character"))
+    else:
         means = tuple(bits["bits_per_character"] + apart for apart in (-0.1, 0.05, 0.15, -0.1))
         blocks = Series(axis="character", at=(64.0, 2112.0, 4160.0, 6208.0), values=means)
         error = float(np.std(means, ddof=1) / 2)

@@ -154,6 +154,25 @@ def test_c8_prints_the_excess_over_the_floor():
     assert re.match(r"the vanilla RNN stayed 0\.195 bit/character above the exact entropy", found)
 
 
+def test_two_arms_that_recall_all_are_said_to():
+    """Training stops once a task is solved: that both arms get there does not say which is better."""
+    told = "both arms of 1c end within 0.0200 of perfect recall, where training stops"
+    for rnn, expected in ((0.98, True), (0.9, False)):
+        truth = studies.GOOD | {"recall_rnn": rnn, "recall_lstm": 0.99, "spread": 1e-5}
+        found = verdict_of("C1", C1, studies.contents(C1, truth))
+        assert any(text.startswith(told) for text in found.qualifications) is expected
+
+
+def test_a_model_below_the_exact_entropy_is_an_alert():
+    """No model that sees the past alone stays there, whatever it is judged by."""
+    for bits, expected in ((0.73, False), (0.4, True)):
+        held = studies.contents(C8, studies.GOOD | {"bits": bits, "spread": 1e-5})
+        alerts = build.build(C8, held).alerts
+        assert (
+            any("RNN tanh is 0.130 bit/character below the exact entropy of chronicle" in a for a in alerts) is expected
+        )
+
+
 def test_diverged_recall_counts_as_chance():
     """A vanilla RNN that diverged recalls nothing: its cells count zero in place of being dropped."""
     held = studies.contents(C1, failed=lambda cell: "diverged" if lost(cell) else None)
@@ -184,12 +203,14 @@ def test_too_many_errors_leave_the_claim_untested():
     """More than a tenth of a claim's cells lost to errors of the suite itself: nothing is concluded."""
     held = studies.contents(C8, failed=lambda cell: "error" if cell.model == "gru" else None)
     found = verdict_of("C8", C8, held)
-    assert found.wording == "Not tested: 8 of 32 cells failed for reasons outside the models, more than 10 %."
+    assert found.wording == "Not tested: 8 of 32 cells ended in an error or a crash and say nothing, more than 10 %."
 
 
 def test_every_installed_claim_has_one_entry():
-    """A claim that the study did not pre-register is NOT TESTED, not absent."""
-    found = {entry.claim: entry.verdict.value for entry in verdicts.judge_study(C8, studies.contents(C8))}
+    """A claim that the study did not pre-register is NOT TESTED, not absent, and stands behind the others."""
+    judged = verdicts.judge_study(C8, studies.contents(C8))
+    assert [entry.claim for entry in judged] == ["C8", *(name for name in studies.ALL if name != "C8")]
+    found = {entry.claim: entry.verdict.value for entry in judged}
     assert found == dict.fromkeys(studies.ALL, "NOT TESTED") | {"C8": "SUPPORTED"}
 
 

@@ -332,6 +332,22 @@ def not_preregistered(name: str, claim: Claim) -> ClaimVerdict:
     )
 
 
+CEILING = 0.97
+"""Above it a normalised recall is so near to 1 that a difference between two such arms is mostly where they stopped."""
+
+
+def at_ceiling(atom: AtomVerdict | None) -> tuple[str, ...]:
+    """Return that both arms of an atom recall nearly all, so that it cannot tell which is better; else nothing."""
+    arms = [atom.arm(name) for name in ("subject", "reference")] if atom else []
+    means = [arm.mean for arm in arms if arm and arm.mean is not None]
+    if atom is None or atom.unit != "normalised recall" or len(means) < 2 or min(means) < CEILING:
+        return ()
+    return (
+        f"both arms of {atom.name} end within {number(1 - min(means))} of perfect recall, where training stops: this "
+        "shows that both get there within the budget, and not which is better",
+    )
+
+
 def number(value: float | None) -> str:
     """Return a number with three significant digits and a true minus sign, as it is printed everywhere.
 
@@ -514,7 +530,7 @@ def _too_many_errors(cells: pd.DataFrame, preregistered: Preregistration) -> str
     if count <= preregistered.error_share_not_tested * len(cells):
         return ""
     allowed = f"{preregistered.error_share_not_tested:.0%}".replace("%", " %")
-    return f"{count} of {len(cells)} cells failed for reasons outside the models, more than {allowed}"
+    return f"{count} of {len(cells)} cells ended in an error or a crash and say nothing, more than {allowed}"
 
 
 def _scope(cells: pd.DataFrame, tables: Tables) -> str:

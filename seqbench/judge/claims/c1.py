@@ -2,7 +2,7 @@
 
 from seqbench import plan, variant
 from seqbench.judge import table
-from seqbench.judge.claims.base import Atoms, AtomVerdict, given, interval, measured, number
+from seqbench.judge.claims.base import Atoms, AtomVerdict, at_ceiling, given, interval, measured, number
 from seqbench.judge.evidence import matches
 from seqbench.judge.figures import style
 from seqbench.judge.rules import Verdict
@@ -61,7 +61,7 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
             f"strong control: with identity initialisation (IRNN) the vanilla RNN reached "
             f"{number(strong.mean)} {harm.unit}, n = {len(strong.values)}, under the same budget"
         )
-    return (*found, *_not_enough(exploding))
+    return (*found, *at_ceiling(harm), *_not_enough(exploding))
 
 
 def beside(tables: Tables, study: Study) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """C2: gates and memory cells mitigate vanishing gradients."""
 
-from seqbench.judge.claims.base import Atoms, instead, interval, measured, number
+from seqbench.judge.claims.base import Atoms, at_ceiling, instead, interval, measured, number
 from seqbench.judge.evidence import CHOSEN, ArmData
 from seqbench.judge.rules import Verdict
 from seqbench.judge.table import Tables
@@ -38,6 +38,7 @@ def qualifications(atoms: Atoms) -> tuple[str, ...]:
         *_at_best_initialisation(atoms),
         *_choice(atoms),
         *_strong_control(atoms),
+        *at_ceiling(atoms.get("2d")),
     )
 
 

@@ -21,7 +21,7 @@ CAPTION = (
     "Tokens: all that training read. Seconds: of the whole cell with its evaluation, in the shared lane and so for "
     "orientation alone; cells of several machines stand in panels of their own. Parameters: all that were counted. "
     "Lines: what the records hold to measure against: counting models, compressors and, of a generated text, its "
-    "exact entropy, the floor."
+    "exact entropy, the floor; above: higher than the frame."
 )
 PROBES = ("",)
 BITS, TOKENS = "bits_per_character", "tokens"
@@ -134,7 +134,7 @@ def _anchors(axis: Axes, seeds: pd.DataFrame, lines: pd.DataFrame) -> None:
     for line in told.sort_values(table.VALUE).to_dict("records"):
         value = float(line[table.VALUE])
         dashes = "-" if line[base.LABEL] == "exact entropy" else next(styles)
-        beyond = ", beyond the frame" if value > top else ""
+        beyond = ", above" if value > top else ""
         label = f"{line[base.LABEL]} {value:.3f}{beyond}"
         axis.axhline(value, color=style.INK, linestyle=dashes, linewidth=1.0, label=label)
     least = min([float(seeds[table.VALUE].min()), *lines[table.VALUE].astype(float)])

@@ -1,5 +1,6 @@
 """How much a model's loss depends on its learning rate: every trial of every tuned model."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,8 +20,8 @@ CAPTION = (
     "marks: seeds. A flat curve is a robust model. Rings: the rate that was taken. Crosses at the upper edge: rates "
     "at which a seed failed."
 )
-RATE, CHOSEN, FAILED, RULE = "rate", "chosen", "failed", "rule"
-COLUMNS = (RULE, table.TASK, table.LENGTH, table.MODEL, RATE, "trial", table.VALUE, FAILED, CHOSEN)
+RATE, CHOSEN, FAILED, RULE, SIZED = "rate", "chosen", "failed", "rule", "sized"
+COLUMNS = (RULE, table.TASK, table.LENGTH, SIZED, table.MODEL, RATE, "trial", table.VALUE, FAILED, CHOSEN)
 
 
 def of_rates(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -29,14 +30,19 @@ def of_rates(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     rows: what the trials of each tuned model say, with its `trials` and the `rate` that was taken.
     """
     rules: dict[tuple[Any, ...], int] = {}
+    met: Counter[tuple[Any, ...]] = Counter()
     found = []
     for row in rows:
-        rule = rules.setdefault((row["task"], row["length"], row["rule"]), len(rules))
-        shared = {RULE: rule, table.TASK: row["task"], table.LENGTH: row["length"], table.MODEL: row["model"]}
+        own = (row["task"], row["length"], row["rule"])
+        place = met[own, row["model"]]  # a model of two depths that is tuned alike has a panel for each
+        met[own, row["model"]] += 1
+        rule = rules.setdefault((*own, place), len(rules))
+        shared = {RULE: rule, table.TASK: row["task"], table.LENGTH: row["length"], SIZED: row["sized"]}
+        shared |= {table.MODEL: row["model"]}
         for trial in row["trials"]:
             for number, loss in enumerate(trial.losses):
-                own = {RATE: trial.rate, "trial": number, table.VALUE: loss, FAILED: not np.isfinite(loss)}
-                found.append(shared | own | {CHOSEN: trial.rate == row["rate"]})
+                one = {RATE: trial.rate, "trial": number, table.VALUE: loss, FAILED: not np.isfinite(loss)}
+                found.append(shared | one | {CHOSEN: trial.rate == row["rate"]})
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
@@ -46,11 +52,12 @@ def draw(frame: pd.DataFrame) -> Figure:
     if rows.empty:
         return base.empty()
     with base.styled():
-        kinds = list(dict.fromkeys(zip(rows[table.TASK], rows[table.LENGTH], rows[RULE], strict=True)))
+        kinds = list(rows[[table.TASK, table.LENGTH, SIZED, RULE]].drop_duplicates().itertuples(index=False, name=None))
         figure, axes = base.panels(len(kinds), height=3.2)
-        for axis, (task, length, rule) in zip(axes, kinds, strict=True):
+        for axis, (task, length, sized, rule) in zip(axes, kinds, strict=True):
             _panel(axis, rows[rows[RULE] == rule], frame[frame[RULE] == rule])
-            axis.set(title=f"{task}, T {length}", xlabel="learning rate (1)", ylabel="loss of the trial (its own unit)")
+            title = f"{task}, T {length}, {sized}"
+            axis.set(title=title, xlabel="learning rate (1)", ylabel="loss of the trial (its own unit)")
             base.legend(axis)
     return figure
 
@@ -78,4 +85,4 @@ def _panel(axis: Axes, finite: pd.DataFrame, everything: pd.DataFrame) -> None:
         if len(lost):  # a line of no marks lies in the figure's corner, as far as the layout knows
             colour = style.look(model).colour
             axis.plot(lost * shift, [1.0] * len(lost), "x", color=colour, clip_on=False, transform=edge)
-    base.ticks_at(axis.xaxis, everything[RATE])
+    base.ticks_at(axis.xaxis, (float(f"{rate:.3g}") for rate in everything[RATE]))

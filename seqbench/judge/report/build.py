@@ -364,6 +364,7 @@ def _alerts(study: Study, contents: Contents, tables: Tables) -> tuple[str, ...]
     stray = table.unplanned(study, contents)
     if stray:
         found.append(f"{base.plural(len(stray), 'record')} of no planned cell, not used: {', '.join(stray[:5])}.")
+    found += _below_the_floor(tables)
     ran = cells[cells[table.STATUS] != table.MISSING]
     for what, names in (("machines", sorted(set(ran[table.MACHINE]))), ("devices", table.devices(ran))):
         if len(names) > 1:
@@ -373,6 +374,18 @@ def _alerts(study: Study, contents: Contents, tables: Tables) -> tuple[str, ...]
     if other:
         found.append(f"{base.plural(len(other), 'record')} made under another pre-registration.")
     return tuple(found)
+
+
+def _below_the_floor(tables: Tables) -> Iterator[str]:
+    """Yield which models scored below the exact entropy of a generated text, as one does that looks ahead."""
+    rows = tables.measurements[tables.measurements[table.MEASUREMENT] == "excess_bits_per_character"]
+    means = rows.groupby([table.TASK, table.MODEL], as_index=False)[table.VALUE].mean()
+    for row in means[means[table.VALUE] < 0].to_dict("records"):
+        label, below = style.look(str(row[table.MODEL])).label, number(-float(row[table.VALUE]))
+        yield (
+            f"{label} is {below} bit/character below the exact entropy of {row[table.TASK]}: that is chance or a look "
+            "ahead, which seqbench check finds."
+        )
 
 
 def _ways(timed: pd.DataFrame) -> Iterator[str]:
@@ -545,9 +558,11 @@ def _rates(study: Study, contents: Contents) -> tuple[Mapping[str, Any], ...]:
         rows.append(
             {
                 "model": model,
-                "rule": canonical_json(rule.model_dump(mode="json")),
+                "rule": canonical_json(rule.model_dump(mode="json", exclude={"layers"})),
                 "task": rule.task,
                 "length": rule.length,
+                "sized": str(rule.match) if rule.match else f"width {rule.width}",
+                "width": rule.width,
                 "seeds": rule.seeds,
                 "trials": made.trials if made else (),
                 "rate": made.rate if made else None,

@@ -322,6 +322,8 @@ def _rates(report: "Report") -> Iterator[Row]:
             "label": _label(str(row["model"])),
             "task": row["task"],
             "length": row["length"],
+            "sized": row["sized"],
+            "width": row["width"],
             "seeds": row["seeds"],
             "rate": row["rate"],
             "at_edge": None if row["rate"] is None else _yes(row["at_edge"]),
@@ -340,6 +342,8 @@ def _trials(report: "Report") -> Iterator[Row]:
                 "label": _label(str(row["model"])),
                 "task": row["task"],
                 "length": row["length"],
+                "sized": row["sized"],
+                "width": row["width"],
                 "rate": trial.rate,
                 "loss": None if trial.failed == len(trial.losses) else trial.loss,
                 "solved": _yes(trial.solved),
@@ -382,17 +386,17 @@ Definition = tuple[str, str, tuple[Column, ...], Callable[["Report"], Iterator[R
 
 TABLES: Mapping[str, Definition] = {
     "verdicts": (
-        "What the records say about each claim. Effect, interval and n belong to the hypothesis that decided.",
+        "What the records say about each claim. By: the hypothesis that decided; its effect, interval and n.",
         "verdicts",
         (
             Column("claim", "Claim"),
             Column("title", "Title", share=0.17),
             Column("verdict", "Verdict"),
+            Column("decided_by", "By"),
             Column("effect", "Effect", number),
             *BOUNDS,
             Column("unit", "Unit", share=0.13),
             Column("n", "n", _count),
-            Column("decided_by"),
             Column("sentence"),
             Column("wording"),
             Column("scope"),
@@ -597,12 +601,15 @@ TABLES: Mapping[str, Definition] = {
         _across,
     ),
     "learning-rates": (
-        "Learning rates, found by trials on seeds that no verdict uses. Robust: how many of the grid are as good.",
+        "Learning rates, found by trials on seeds that no verdict uses. D: the width, where matched the "
+        "reference's. Robust: how many of the grid are as good.",
         "measurements",
         (
             *MODEL,
             Column("task", "Tuned on", share=0.14),
             Column("length", "T", _count),
+            Column("sized"),
+            Column("width", "D", _count),
             Column("seeds", "Seeds", _count),
             Column("rate", "Best rate", given),
             Column("at_edge", "At the edge"),
@@ -614,12 +621,15 @@ TABLES: Mapping[str, Definition] = {
         _rates,
     ),
     "learning-rate-trials": (
-        "Every learning rate that was tried: the mean loss of the seeds that did not fail, lower is better.",
+        "Every learning rate that was tried: the mean loss of the seeds that did not fail, lower is better. D: the "
+        "width, where matched the reference's.",
         "measurements",
         (
             *MODEL,
             Column("task", "Tuned on", share=0.16),
             Column("length", "T", _count),
+            Column("sized"),
+            Column("width", "D", _count),
             Column("rate", "Rate", given),
             Column("loss", "Loss", number),
             Column("solved", "Solved"),

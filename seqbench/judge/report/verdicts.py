@@ -43,7 +43,7 @@ def judge_study(study: Study, contents: Contents) -> tuple[ClaimVerdict, ...]:
 
 
 def judge_tables(study: Study, tables: Tables) -> tuple[ClaimVerdict, ...]:
-    """Return one verdict per claim from frames that are already there.
+    """Return one verdict per claim from frames that are already there; those that the study asks for come first.
 
     Margins, arms and rules are the study's own; Holm's procedure runs over its claims, once in each direction;
     a claim that is judged by device enters it once for each class of device that ran.
@@ -60,8 +60,8 @@ def judge_tables(study: Study, tables: Tables) -> tuple[ClaimVerdict, ...]:
     found = {case.name: _concluded(case, levels[case.name], tables, study) for case in cases}
     known = built_in().claims
     others = {name: not_preregistered(name, claim) for name, claim in known.items() if name not in found}
-    order = (*known, *(name for name in found if name not in known))
-    return tuple((found | others)[name] for name in order)
+    asked = (*(name for name in known if name in found), *(name for name in found if name not in known))
+    return tuple((found | others)[name] for name in (*asked, *others))
 
 
 def _concluded(case: Case, levels: Mapping[str, AtomLevels], tables: Tables, study: Study) -> ClaimVerdict:

@@ -51,7 +51,8 @@ def rates(**changes):
         Trial(rate=3e-3, losses=(0.4, 0.5)),
         Trial(rate=1e-2, losses=(0.6, math.inf)),
     )
-    return {"rule": "r", "task": "recall", "length": 61, "model": "gru", "trials": trials, "rate": 3e-3} | changes
+    found = {"rule": "r", "task": "recall", "length": 61, "sized": "width 32", "model": "gru", "rate": 3e-3}
+    return found | {"trials": trials} | changes
 
 
 def test_every_trial_of_a_learning_rate_is_a_row():
@@ -69,7 +70,16 @@ def test_every_trial_of_a_learning_rate_is_a_row():
 
 def test_two_rules_of_one_task_have_a_panel_each():
     """A rate found under another rule is not joined with it."""
-    frame = learning_rates.of_rates([rates(), rates(rule="other")])
+    frame = learning_rates.of_rates([rates(), rates(rule="other", sized="width 64")])
+    titles = [axis.get_title(loc="left") for axis in learning_rates.draw(frame).axes]
+    assert titles == ["recall, T 61, width 32", "recall, T 61, width 64"]
+
+
+def test_models_of_one_rule_share_a_panel_and_depths_of_one_model_do_not():
+    """Models of a tuning may differ in depth; one model of two depths is two curves in two panels."""
+    frame = learning_rates.of_rates([rates(), rates(model="rnn")])
+    assert len(learning_rates.draw(frame).axes) == 1
+    frame = learning_rates.of_rates([rates(), rates(model="rnn"), rates(rate=1e-3)])
     assert len(learning_rates.draw(frame).axes) == 2
 
 
