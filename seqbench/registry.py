@@ -20,6 +20,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     names = sorted(known)
     nearest = get_close_matches(name, names, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    if name.endswith(".py"):
+        hint = f"; what a file builds is named {name}:build"
+    elif name.endswith(".toml"):
+        hint = ", and no such file"
     return UnknownName(f"no {kind} named {name!r}{hint} (known: {', '.join(names) or 'none'})")
 
 

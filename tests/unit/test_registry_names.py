@@ -20,6 +20,19 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
         SOME.load("ltsm")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("mine.py", "no model named 'mine.py'; what a file builds is named mine.py:build (known: gru, lstm)"),
+        ("mine.toml", "no model named 'mine.toml', and no such file (known: gru, lstm)"),
+    ],
+)
+def test_a_file_in_place_of_a_name_is_answered_by_how_files_are_named(name, told):
+    """A model in a file needs the attribute that builds it, and a suite's file must be there."""
+    with pytest.raises(UnknownName, match=f"^{re.escape(told)}$"):
+        SOME.load(name)
+
+
 def test_loading_a_name_imports_its_module():
     """A known name gives the module that the dict names."""
     import csv
