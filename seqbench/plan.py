@@ -142,8 +142,8 @@ def study(
 ) -> Study:
     """Return the study that a suite describes, with its cards, own models and pre-registration resolved.
 
-    Raises UnknownName or InvalidInput for a task, model, probe, claim or parameter of a text that does not exist,
-    UsageError for an own model that is absolute or not there.
+    Raises UnknownName or InvalidInput for a task, model, probe, claim or parameter of a text that does not exist, and
+    for an own claim's arm that no cell fits; UsageError for an own model that is absolute or not there.
     """
     found = {group.task: cards.find(group.task, extra_cards) for group in suite.parts}
     model_names, probe_names = known_models.names(), known_probes.names()  # once: each asks all that is installed
@@ -165,7 +165,10 @@ def study(
         preregistration=used,
         preregistration_sha256=used.sha256,
     )
-    used = used.for_cells(_as_written(draft))
+    cells = _as_written(draft)
+    if wrong := _aimless(draft, cells):
+        raise InvalidInput(wrong)
+    used = used.for_cells(cells)
     return draft.model_copy(update={"preregistration": used, "preregistration_sha256": used.sha256})
 
 
@@ -380,6 +383,23 @@ def _as_written(study: Study) -> tuple[Cell, ...]:
                 if not _excluded(cell, study.suite.exclude):
                     found.setdefault((group.name, cell.length, cell.model), cell)
     return tuple(found.values())
+
+
+def _aimless(study: Study, cells: tuple[Cell, ...]) -> str:
+    """Return which arm of the suite's own claims no planned cell fits, so that nothing could be judged, or nothing.
+
+    Where a group is left out, for want of a text, its arms may come to their cells elsewhere. A factor is judged on the
+    levels that are planned, and an atom of `where_planned` where it is.
+    """
+    if any(_why_left_out(study, group) for group in study.suite.groups):
+        return ""
+    for name, claim in study.suite.own_claims.items():
+        for key, atom in claim.atoms.items():
+            for place, arm in atom.arms.items() if key not in claim.where_planned and atom.test != "factor" else ():
+                if not any(arm.fits(cell) for cell in cells):
+                    told = ", ".join(f"{what} {value}" for what, value in arm.model_dump(exclude_defaults=True).items())
+                    return f"claim {name}, atom {key}: no group plans cells for the arm {place!r} ({told})"
+    return ""
 
 
 def _is_installed(study: Study) -> bool:

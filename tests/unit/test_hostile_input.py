@@ -51,10 +51,10 @@ ATOM = {
     "test": "one_sample",
     "measurement": "m",
     "support": 0.1,
-    "arms": {"subject": {"task": "uniform_tokens", "model": "rnn", "params": {"tokens": 4}}},
+    "arms": {"subject": {"task": "uniform_tokens", "probe": "state_bytes", "model": "rnn"}},
 }
 OWN = {"X1": {"title": "t", "sentence": "s", "rule": "a", "atoms": {"a": ATOM}}}
-SUITE = {"title": "t", "claims": ["C1"], "own_claims": OWN, "groups": [GROUP], "exclude": [{"seed": 1000}]}
+SUITE = {"title": "t", "claims": ["C1"], "own_claims": OWN, "groups": [GROUP], "exclude": [{"seed": 1001}]}
 CARD = cards.find("recall").model_dump(mode="json")
 STUDY = plan.study("s", suite.Suite.model_validate(SUITE), **KNOWN)
 HERE = Environment(machine="m", cpu="c", cores=1, memory_gib=1, device="cpu", threads=1, system="s", libraries={})

@@ -537,6 +537,15 @@ def test_an_own_claim_joins_what_the_study_fixed():
     assert study.exploratory == ("its suite is its author's own, with claims of its own: X1",)
 
 
+def test_an_own_claim_that_no_cell_is_planned_for_is_refused():
+    """A model misspelt in an arm would be found out when all else had run."""
+    arm = {"task": "uniform_tokens", "probe": "state_bytes", "model": "gru"}
+    wrong = OWN | {"atoms": {"a": OWN["atoms"]["a"] | {"arms": {"subject": arm}}}}
+    expected = "claim X1, atom a: no group plans cells for the arm 'subject' (task uniform_tokens, model gru, "
+    with pytest.raises(InvalidInput, match=f"^{re.escape(expected)}probe state_bytes\\)$"):
+        study_of(group_of(), suite={"own_claims": {"X1": wrong}})
+
+
 def test_an_own_claim_leaves_the_cells_as_they_are():
     """What is judged does not decide what is measured: the same fingerprints with and without the claim."""
     with_claim, without = study_of(group_of(), suite={"own_claims": {"X1": OWN}}), study_of(group_of())
