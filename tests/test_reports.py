@@ -24,8 +24,8 @@ def files(folder):
 
 
 def test_studies_are_committed():
-    """Quick and standard, whole, and the part of full that ran."""
-    assert {"quick", "standard", "full"} <= set(STUDIES)
+    """Quick, standard and both real texts, whole, and the part of full that ran."""
+    assert {"quick", "standard", "full", *make_reports.TEXTS} <= set(STUDIES)
 
 
 @pytest.mark.slow
