@@ -1,5 +1,6 @@
 """The committed reports: made again from the committed records, byte for byte, and told by the README as they are."""
 
+import csv
 import json
 import platform
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 import make_reports
 import pytest
 
+from seqbench.judge.claims.base import number
 from seqbench.judge.report import build
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +63,31 @@ def test_the_readme_has_the_verdicts():
     claims = json.loads((ROOT / "reports" / make_reports.SHOWN / "claims.json").read_text(encoding="utf-8"))
     told = re.findall(r"^\| \[(C\d)\]\(\S+\) \| (.+?) \| ([A-Z ]+) \|", readme, re.MULTILINE)
     assert told == [(claim["claim"], claim["title"], claim["verdict"]) for claim in claims]
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "column", "told"),
+    [
+        ("standard/tables/arms.csv", {"atom": "C1.1c", "arm": "reference"}, "mean", "0.997"),
+        ("standard/tables/arms.csv", {"atom": "C1.1c", "arm": "subject"}, "mean", "0.998"),
+        ("full/tables/atoms.csv", {"atom": "C4.gpu/4a/lstm/transformer"}, "ratio", "3.93"),
+        ("full/tables/atoms.csv", {"atom": "C4.gpu/4a/rnn/transformer"}, "ratio", "4.13"),
+        ("full/tables/atoms.csv", {"atom": "C4.gpu/4b/lstm/tcn"}, "ratio", "5.38"),
+        ("full/tables/atoms.csv", {"atom": "C4.gpu/4b/rnn/tcn"}, "ratio", "5.64"),
+        ("lovecraft/tables/text-scores.csv", {"model": "rnn", "width": "204"}, "mean", "2.28"),
+        ("tinyshakespeare/tables/text-scores.csv", {"model": "gru", "width": "123"}, "mean", "2.48"),
+        ("tinyshakespeare/tables/text-scores.csv", {"model": "rnn", "width": "207"}, "mean", "2.49"),
+        ("lovecraft/data/bits_by_cost.csv", {"label": "order-5 counts"}, "value", "1.93"),
+        ("tinyshakespeare/data/bits_by_cost.csv", {"label": "order-5 counts"}, "value", "2.34"),
+    ],
+)
+def test_what_readme_says_in_words_stands_in_a_report(table, row, column, told):
+    """Numbers between the lines are those of the data beside the pages."""
+    with (ROOT / "reports" / table).open(encoding="utf-8", newline="") as file:
+        found = [line[column] for line in csv.DictReader(file) if row.items() <= line.items()]
+    assert found
+    assert {number(float(value)) for value in found} == {told}
+    assert told in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_page_without_its_marks_is_refused(tmp_path):

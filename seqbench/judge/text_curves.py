@@ -101,7 +101,8 @@ def _curves(tables: Tables) -> pd.DataFrame:
     rows = rows.merge(tables.cells[[table.FINGERPRINT, *OF_CELLS]], on=table.FINGERPRINT)
     rows = rows.sort_values(table.FINGERPRINT).drop_duplicates([*SAME, *ARM, table.SEED, table.AT])
     times = _times(tables)
-    rows = rows.merge(times[[*_SHAPE, *PLACE]].drop_duplicates(), on=list(_SHAPE), how="left")
+    places = times[[*_SHAPE, table.TIER, *PLACE]].drop_duplicates()
+    rows = rows.merge(places, on=[*_SHAPE, table.TIER], how="left")
     rows = rows.merge(times, on=[*_SHAPE, *_TIMED_AS, *PLACE], how="left").fillna(dict.fromkeys(PLACE, ""))
     lost = text_scores.failures(tables)
     failed = [lost.get(tuple(key), 0) for key in rows[[*SAME, *ARM]].to_numpy()]

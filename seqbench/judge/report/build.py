@@ -295,8 +295,7 @@ def _shown(name: str, tables: Tables, study: Study, formats: tuple[str, ...]) ->
     module = cast(FigureModule, FIGURES.load(name))
     frame = module.select(tables, study)
     progress = base.progress(frame, tables.cells, vars(module).get("PROBES"))
-    caption = base.caption(module, frame, tables.cells)
-    return _drawing(name, module, frame, formats, caption=caption, progress=progress)
+    return _drawing(name, module, frame, formats, cells=tables.cells, progress=progress)
 
 
 def _drawing(
@@ -305,10 +304,9 @@ def _drawing(
     frame: pd.DataFrame,
     formats: tuple[str, ...],
     *,
-    caption: str = "",
+    cells: pd.DataFrame | None = None,
     progress: base.Progress = base.COMPLETE,
 ) -> Drawing:
-    """Return a figure and its data; caption: "" for that of its module."""
     csv = pages.csv(frame)
 
     def plot() -> Figure:
@@ -318,7 +316,7 @@ def _drawing(
     return Drawing(
         name=name,
         title=module.TITLE,
-        caption=caption or module.CAPTION,
+        caption=base.caption(module, frame, cells),
         plot=plot,
         formats=formats,
         csv=csv,
